@@ -1,0 +1,126 @@
+import Platform
+
+/// A line as the configuration names it: a chip by name, label or path, and a line by offset or name.
+public struct LineReference: Hashable, Sendable {
+    public enum Line: Hashable, Sendable {
+        case offset(UInt32)
+        case name(String)
+    }
+
+    /// Such as `gpiochip0`, `pinctrl-bcm2711` or `/dev/gpiochip0`; `nil` looks on every chip
+    /// (the first chip, for an offset). A label is safest: chip numbers moved on the Pi 5.
+    public let chip: String?
+    public let line: Line
+
+    public init(chip: String?, line: Line) {
+        self.chip = chip
+        self.line = line
+    }
+
+    /// Such as `pinctrl-bcm2711 17`.
+    public var description: String {
+        let chip = chip ?? "gpiochip0"
+        switch line {
+        case .offset(let offset): return "\(chip) \(offset)"
+        case .name(let name): return "\(chip) \(name)"
+        }
+    }
+}
+
+public enum Bias: Sendable { case asIs, disabled, pullUp, pullDown }
+public enum Edges: Sendable { case none, rising, falling, both }
+
+/// How a line is requested.
+public struct LineSettings: Equatable, Sendable {
+    public enum Direction: Equatable, Sendable {
+        case input
+        /// Driven from the request on with this level (logical: after `activeLow`), so that nothing glitches.
+        case output(active: Bool)
+    }
+
+    public var direction: Direction
+    public var bias: Bias
+    public var activeLow: Bool
+    public var edges: Edges
+    /// Shortest time that a level must last; zero is off. The kernel does it (libgpiod 2) or we do (1.6).
+    public var debounce: Interval
+
+    public init(
+        direction: Direction, bias: Bias = .asIs, activeLow: Bool = false, edges: Edges = .none,
+        debounce: Interval = .zero
+    ) {
+        self.direction = direction
+        self.bias = bias
+        self.activeLow = activeLow
+        self.edges = edges
+        self.debounce = debounce
+    }
+}
+
+/// A change of a line's level, as the kernel saw it.
+public struct EdgeEvent: Equatable, Sendable {
+    /// The logical level after the edge.
+    public let active: Bool
+    /// The kernel's time stamp.
+    public let timestamp: Instant
+
+    public init(active: Bool, timestamp: Instant) {
+        self.active = active
+        self.timestamp = timestamp
+    }
+}
+
+/// A requested line; it is released when the last reference goes.
+public protocol GPIOLine: AnyObject {
+    /// The logical level (after `activeLow`). For an output, the level as read back.
+    func read() throws(GPIOError) -> Bool
+    /// Drives an output to the logical level.
+    func write(_ active: Bool) throws(GPIOError)
+    /// Readable when an edge waits; `nil` for a line requested without edges.
+    var eventDescriptor: Int32? { get }
+    /// Hands over the edges that wait, oldest first, without blocking.
+    func takeEdges(_ body: (EdgeEvent) -> Void) throws(GPIOError)
+    /// Edges that the kernel dropped because nobody read in time, where it tells (libgpiod 2).
+    var lostEdges: UInt64 { get }
+}
+
+/// All GPIO chips of a machine, real or simulated.
+public protocol GPIO: AnyObject {
+    /// Requests a line with "kedge" as its consumer.
+    func request(_ line: LineReference, _ settings: LineSettings) throws(GPIOError) -> any GPIOLine
+}
+
+/// A GPIO operation that failed, and on which line.
+public struct GPIOError: Error, Equatable, Sendable {
+    public enum Cause: Equatable, Sendable {
+        case noSuchChip
+        case noSuchLine
+        /// Somebody holds it; who, as the kernel knows it.
+        case busy(consumer: String)
+        case permission
+        /// Asked for what this libgpiod, kernel or chip cannot do, such as edges on an output.
+        case unsupported(String)
+        case system(SystemError)
+    }
+
+    public let line: LineReference
+    public let cause: Cause
+
+    public init(line: LineReference, cause: Cause) {
+        self.line = line
+        self.cause = cause
+    }
+
+    /// What happened and what may help.
+    public var description: String {
+        let place = "GPIO \(line.description)"
+        switch cause {
+        case .noSuchChip: return "\(place): no such chip (chips are found by name, label or path)"
+        case .noSuchLine: return "\(place): the chip has no such line"
+        case .busy(let consumer): return "\(place): in use by \"\(consumer)\""
+        case .permission: return "\(place): permission denied; the user must be in the group gpio"
+        case .unsupported(let what): return "\(place): \(what) is not supported"
+        case .system(let error): return "\(place): \(error.description)"
+        }
+    }
+}

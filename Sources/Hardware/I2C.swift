@@ -1,0 +1,57 @@
+import Platform
+
+/// One I2C bus, real or simulated. Calls block for as long as the transfer takes: they are made on the bus's
+/// own worker thread. Addresses are 7-bit.
+public protocol I2CBus: AnyObject {
+    /// As the configuration names it, such as `i2c-1`.
+    var name: String { get }
+
+    /// A write followed by a read in one transaction (`I2C_RDWR`; repeated start); either part may be empty.
+    func transfer(
+        _ address: UInt8, write: UnsafeRawBufferPointer, read: UnsafeMutableRawBufferPointer
+    ) throws(I2CError)
+
+    /// SMBus receive byte.
+    func readByte(_ address: UInt8) throws(I2CError) -> UInt8
+    /// SMBus send byte.
+    func writeByte(_ address: UInt8, _ value: UInt8) throws(I2CError)
+    /// SMBus read byte from a register.
+    func readByte(_ address: UInt8, register: UInt8) throws(I2CError) -> UInt8
+    func writeByte(_ address: UInt8, register: UInt8, _ value: UInt8) throws(I2CError)
+    /// SMBus word: low byte first.
+    func readWord(_ address: UInt8, register: UInt8) throws(I2CError) -> UInt16
+    func writeWord(_ address: UInt8, register: UInt8, _ value: UInt16) throws(I2CError)
+    /// Fills `buffer` from consecutive registers: an I2C block read of up to 32 bytes, or, where the adapter
+    /// speaks plain I2C, one transfer of any length.
+    func readBlock(_ address: UInt8, register: UInt8, into buffer: UnsafeMutableRawBufferPointer) throws(I2CError)
+    func writeBlock(_ address: UInt8, register: UInt8, _ bytes: UnsafeRawBufferPointer) throws(I2CError)
+}
+
+/// A transfer that failed, and where.
+public struct I2CError: Error, Equatable, Sendable {
+    public let bus: String
+    public let address: UInt8
+    /// The register, where the transfer named one.
+    public let register: UInt8?
+    /// The errno: `ENXIO`/`EREMOTEIO` no acknowledge, `ETIMEDOUT`, `EAGAIN` arbitration lost, `EIO` …
+    public let code: Int32
+
+    public init(bus: String, address: UInt8, register: UInt8?, code: Int32) {
+        self.bus = bus
+        self.address = address
+        self.register = register
+        self.code = code
+    }
+
+    /// Such as "i2c-1 0x76 register 0xd0: no acknowledge (errno 121)".
+    public var description: String {
+        let place = register.map { " register \(hexadecimal($0))" } ?? ""
+        return "\(bus) \(hexadecimal(address))\(place): \(errorText(code)) (errno \(code))"
+    }
+}
+
+/// A byte as `0x76`.
+public func hexadecimal(_ byte: UInt8) -> String {
+    let digits = String(byte, radix: 16)
+    return digits.utf8.count < 2 ? "0x0" + digits : "0x" + digits
+}

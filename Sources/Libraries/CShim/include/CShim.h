@@ -1,0 +1,44 @@
+// The C that Swift cannot write for itself: macros, variadic calls, errno, argv.
+// It is also the one door to the C library: Embedded Swift has no Glibc module, so every stage that needs
+// a system call imports CShim in both modes.
+#ifndef KEDGE_CSHIM_H
+#define KEDGE_CSHIM_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/// errno of the calling thread (a macro in C, so Swift cannot name it).
+int kedge_errno(void);
+
+/// open(2) without its variadic mode; new files get mode 0644. Returns the descriptor or -1.
+int kedge_open(const char *path, int flags);
+
+/// Blocks `count` signals in this thread (and those it starts) and returns a signalfd for them, or -1.
+int kedge_signalfd(const int *signals, size_t count);
+
+/// Writes the text of `code` (strerror) into `buffer`, always terminated.
+void kedge_strerror(int code, char *buffer, size_t capacity);
+
+/// Starts a detached thread named `name` with a stack of `stack` bytes. Returns 0 or an errno.
+int kedge_thread_start(const char *name, size_t stack, void (*entry)(void *), void *argument);
+
+/// Writes all of `bytes` to `descriptor`; stops at the first error. Returns 0 or -1.
+int kedge_write_all(int descriptor, const void *bytes, size_t count);
+
+#endif

@@ -1,0 +1,88 @@
+#define _GNU_SOURCE
+#include "CShim.h"
+
+#include <stdlib.h>
+
+int kedge_errno(void) { return errno; }
+
+int kedge_open(const char *path, int flags) { return open(path, flags | O_CLOEXEC, 0644); }
+
+int kedge_signalfd(const int *signals, size_t count) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < count; i++) sigaddset(&set, signals[i]);
+    int failed = pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (failed != 0) {
+        errno = failed;
+        return -1;
+    }
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+void kedge_strerror(int code, char *buffer, size_t capacity) {
+    if (capacity == 0) return;
+    buffer[0] = '\0';
+    // The GNU variant returns the text, which may or may not lie in `buffer`.
+    const char *text = strerror_r(code, buffer, capacity);
+    if (text != buffer) {
+        strncpy(buffer, text, capacity - 1);
+        buffer[capacity - 1] = '\0';
+    }
+}
+
+/// What Embedded Swift's `Double(String)` calls; ordinary Swift brings its own.
+__attribute__((weak)) const char *_swift_stdlib_strtod_clocale(const char *text, double *result) {
+    char *end;
+    *result = strtod(text, &end);
+    return end;
+}
+
+struct start {
+    void (*entry)(void *);
+    void *argument;
+};
+
+static void *run_thread(void *argument) {
+    struct start start = *(struct start *)argument;
+    free(argument);
+    start.entry(start.argument);
+    return NULL;
+}
+
+int kedge_thread_start(const char *name, size_t stack, void (*entry)(void *), void *argument) {
+    struct start *start = malloc(sizeof *start);
+    if (start == NULL) return ENOMEM;
+    *start = (struct start){entry, argument};
+    pthread_attr_t attributes;
+    int failed = pthread_attr_init(&attributes);
+    if (failed == 0) {
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        // Too small a stack for this machine is no reason to fail: the default then serves.
+        (void)pthread_attr_setstacksize(&attributes, stack);
+        pthread_t thread;
+        failed = pthread_create(&thread, &attributes, run_thread, start);
+        pthread_attr_destroy(&attributes);
+        if (failed == 0) {
+            char shortened[16];
+            strncpy(shortened, name, sizeof shortened - 1);
+            shortened[sizeof shortened - 1] = '\0';
+            (void)pthread_setname_np(thread, shortened);
+        }
+    }
+    if (failed != 0) free(start);
+    return failed;
+}
+
+int kedge_write_all(int descriptor, const void *bytes, size_t count) {
+    const char *next = bytes;
+    while (count > 0) {
+        ssize_t written = write(descriptor, next, count);
+        if (written < 0) {
+            if (errno == EINTR) continue;
+            return -1;
+        }
+        next += written;
+        count -= (size_t)written;
+    }
+    return 0;
+}

@@ -1,0 +1,52 @@
+/// Names a topic of the transport that made it.
+public struct TopicID: Hashable, Sendable {
+    public let index: Int
+    public init(_ index: Int) { self.index = index }
+}
+
+/// Names a record that was handed over, in its delivery report.
+public struct DeliveryToken: Hashable, Sendable {
+    public let number: UInt
+    public init(_ number: UInt) { self.number = number }
+}
+
+/// What became of a record that was offered to the transport.
+public enum Offer: Equatable, Sendable {
+    /// Taken: exactly one delivery report will follow.
+    case taken
+    /// No room now; offer it again when `onRoom` is called.
+    case full
+    /// Never to be taken as it is (too large, no such topic …), with the reason.
+    case refused(String)
+}
+
+/// Where records go from the outbox: the Kafka producer, or a test's.
+public protocol RecordTransport: AnyObject {
+    /// Offers a record. The key and the id are copied; `payload` is not, and must stay where it is
+    /// until the delivery report for `token`.
+    func offer(
+        topic: TopicID, key: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer,
+        token: DeliveryToken
+    ) -> Offer
+
+    /// Called once for each record taken; the failure is `nil` when the broker has acknowledged it.
+    var onDelivery: ((DeliveryToken, DeliveryFailure?) -> Void)? { get set }
+    /// Called when, after an offer was answered `full`, there may be room again.
+    var onRoom: (() -> Void)? { get set }
+}
+
+/// Why a record was not acknowledged.
+public struct DeliveryFailure: Error, Equatable, Sendable {
+    /// The library's name of the error, such as `_MSG_TIMED_OUT`.
+    public let name: String
+    /// In words.
+    public let reason: String
+    /// Whether sending it again can help.
+    public let isRetriable: Bool
+
+    public init(name: String, reason: String, isRetriable: Bool) {
+        self.name = name
+        self.reason = reason
+        self.isRetriable = isRetriable
+    }
+}

@@ -1,0 +1,88 @@
+# shellcheck shell=bash
+# What sdk, build and run share: the targets, and where things lie. Sourced, never run.
+
+# Where this folder is, whatever the caller's working directory; and the package that is built.
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+package=${KEDGE_PACKAGE_PATH:-$(dirname "$here")}
+sdks=$here/.sdk
+scratch=$here/.build
+out=$here/out
+
+suites=(bookworm trixie)
+architectures=(armhf arm64 amd64)
+
+say() { printf '%s\n' "$*" >&2; }
+
+# fail WHAT REMEDY...: every error says what to do about it.
+fail() {
+    say "error: $1"
+    shift
+    local remedy
+    for remedy in "$@"; do say "       $remedy"; done
+    exit 1
+}
+
+# The comment at the top of a script is its help: one text, which cannot drift from the other.
+show_help() { sed -n '2,/^[^#]/ { /^#/ s/^# \{0,1\}//p; }' "$1"; }
+
+# choose WORD...: fills `targets` from suites, architectures, pairs of them (bookworm-armhf) and "all".
+# A suite alone means all its architectures, an architecture alone both suites.
+targets=()
+choose() {
+    local word suite architecture chosen_suites=() chosen_architectures=()
+    targets=()
+    for word in "$@"; do
+        case $word in
+        all) chosen_suites=("${suites[@]}") chosen_architectures=("${architectures[@]}") ;;
+        bookworm | trixie) chosen_suites+=("$word") ;;
+        armhf | arm64 | amd64) chosen_architectures+=("$word") ;;
+        bookworm-armhf | bookworm-arm64 | bookworm-amd64 | trixie-armhf | trixie-arm64 | trixie-amd64) targets+=("$word") ;;
+        *) say "error: \"$word\" is no target"
+           say "       suites: ${suites[*]}; architectures: ${architectures[*]}; both, such as bookworm-armhf; or all"
+           exit 64 ;;
+        esac
+    done
+    if ((${#chosen_suites[@]} || ${#chosen_architectures[@]})); then
+        ((${#chosen_suites[@]})) || chosen_suites=("${suites[@]}")
+        ((${#chosen_architectures[@]})) || chosen_architectures=("${architectures[@]}")
+        for suite in "${chosen_suites[@]}"; do
+            for architecture in "${chosen_architectures[@]}"; do targets+=("$suite-$architecture"); done
+        done
+    fi
+}
+
+# Debian's multiarch name, which is where a sysroot keeps its libraries.
+multiarch() {
+    case $1 in
+    armhf) echo arm-linux-gnueabihf ;;
+    arm64) echo aarch64-linux-gnu ;;
+    amd64) echo x86_64-linux-gnu ;;
+    esac
+}
+
+sysroot() { echo "$sdks/kedge-$1.artifactbundle/sysroot"; }
+
+# install_tools PACKAGE...: from the host's own archive; sudo asks the user where that is necessary.
+install_tools() {
+    command -v apt-get >/dev/null || fail "missing: $*" "This host has no apt-get: install them by its own means, then run this again."
+    local root=()
+    if ((EUID != 0)); then
+        command -v sudo >/dev/null || fail "missing: $*" "As root: apt-get install $*"
+        root=(sudo)
+    fi
+    say "Installing $*"
+    DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y --no-install-recommends "$@" >&2 ||
+        fail "could not install: $*" "Try: apt-get update && apt-get install $*"
+}
+
+# Finds Swift and its Embedded standard library: `swift` and `embedded`.
+find_swift() {
+    command -v swift >/dev/null || fail "Swift is missing" \
+        "Install Swift 6.3 or newer from https://www.swift.org/install and put its usr/bin into PATH."
+    local resources
+    resources=$(swiftc -print-target-info | sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1/p')
+    embedded=$resources/embedded
+    [[ -d $embedded/Swift.swiftmodule ]] || fail "this Swift has no Embedded standard library ($embedded)" \
+        "$(swift --version 2>&1 | head -n 1)" \
+        "The toolchains of https://www.swift.org/install have it from 6.3 on; a distribution's own package may not."
+}
