@@ -86,3 +86,16 @@ int kedge_write_all(int descriptor, const void *bytes, size_t count) {
     }
     return 0;
 }
+
+static int argument_count;
+static char **arguments;
+
+// glibc hands argc and argv to constructors too, so main can stay Swift's.
+__attribute__((constructor)) static void keep_arguments(int count, char **values) {
+    argument_count = count;
+    arguments = values;
+}
+
+const char *kedge_argument(int index) {
+    return index >= 0 && index < argument_count ? arguments[index] : NULL;
+}
