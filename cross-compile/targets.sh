@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What sdk, build and run share: the targets, and where things lie. Sourced, never run.
 
 # Where this folder is, whatever the caller's working directory; and the package that is built.
@@ -65,23 +65,24 @@ sysroot() { echo "$sdks/kedge-$1.artifactbundle/sysroot"; }
 # install_tools PACKAGE...: from the host's own archive; sudo asks the user where that is necessary.
 install_tools() {
     command -v apt-get >/dev/null || fail "missing: $*" "This host has no apt-get: install them by its own means, then run this again."
-    local root=()
+    local as_root=()
     if ((EUID != 0)); then
         command -v sudo >/dev/null || fail "missing: $*" "As root: apt-get install $*"
-        root=(sudo)
+        as_root=(sudo)
     fi
     say "Installing $*"
-    DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y --no-install-recommends "$@" >&2 ||
+    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y --no-install-recommends "$@" >&2 ||
         fail "could not install: $*" "Try: apt-get update && apt-get install $*"
 }
 
-# Finds Swift and its Embedded standard library: `swift` and `embedded`.
+# Finds Swift's Embedded standard library (`embedded`) and its tools (`tools`; not through PATH, where swiftly has stand-ins).
 find_swift() {
     command -v swift >/dev/null || fail "Swift is missing" \
         "Install Swift 6.3 or newer from https://www.swift.org/install and put its usr/bin into PATH."
     local resources
     resources=$(swiftc -print-target-info | sed -n 's/.*"runtimeResourcePath": "\(.*\)".*/\1/p')
     embedded=$resources/embedded
+    tools=${resources%/lib/swift}/bin
     [[ -d $embedded/Swift.swiftmodule ]] || fail "this Swift has no Embedded standard library ($embedded)" \
         "$(swift --version 2>&1 | head -n 1)" \
         "The toolchains of https://www.swift.org/install have it from 6.3 on; a distribution's own package may not."

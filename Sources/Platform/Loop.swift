@@ -16,6 +16,11 @@ public protocol Loop: AnyObject {
     @discardableResult
     func at(_ instant: Instant, _ action: @escaping () -> Void) -> TimerID
 
+    /// Runs `action` once, `interval` from now.
+    // A requirement although it has a default: Embedded Swift cannot call an extension's method on an existential.
+    @discardableResult
+    func after(_ interval: Interval, _ action: @escaping () -> Void) -> TimerID
+
     /// The timer will not run. No effect when it has run already.
     func cancel(_ timer: TimerID)
 
@@ -27,7 +32,6 @@ public protocol Loop: AnyObject {
 }
 
 extension Loop {
-    /// Runs `action` once, `interval` from now.
     @discardableResult
     public func after(_ interval: Interval, _ action: @escaping () -> Void) -> TimerID {
         at(time.now + interval, action)

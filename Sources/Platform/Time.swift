@@ -70,10 +70,12 @@ public struct WallTime: Equatable, Comparable, Hashable, Sendable {
 public protocol TimeSource: AnyObject {
     var now: Instant { get }
     var wallTime: WallTime { get }
+    /// The wall time at which the monotonic clock showed `instant`, by today's offset between the two.
+    // A requirement although it has a default: Embedded Swift cannot call an extension's method on an existential.
+    func wallTime(at instant: Instant) -> WallTime
 }
 
 extension TimeSource {
-    /// The wall time at which the monotonic clock showed `instant`, by today's offset between the two.
     public func wallTime(at instant: Instant) -> WallTime { wallTime + (instant - now) }
 }
 

@@ -1,7 +1,10 @@
 #define _GNU_SOURCE
 #include "CShim.h"
 
+#include <stddef.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 int kedge_errno(void) { return errno; }
 
@@ -98,4 +101,27 @@ __attribute__((constructor)) static void keep_arguments(int count, char **values
 
 const char *kedge_argument(int index) {
     return index >= 0 && index < argument_count ? arguments[index] : NULL;
+}
+
+// One datagram. libsystemd would do the same, but costs a megabyte of memory and three libraries more;
+// the protocol is stable and documented for exactly this.
+int kedge_notify(const char *message) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    if (path == NULL || path[0] == '\0') return 0;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(path);
+    if ((path[0] != '/' && path[0] != '@') || length >= sizeof address.sun_path) {
+        errno = EINVAL;
+        return -1;
+    }
+    memcpy(address.sun_path, path, length);
+    if (path[0] == '@') address.sun_path[0] = '\0';  // an abstract socket
+    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -1;
+    ssize_t sent = sendto(descriptor, message, strlen(message), MSG_NOSIGNAL, (struct sockaddr *)&address,
+                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+    int failure = errno;
+    close(descriptor);
+    errno = failure;
+    return sent < 0 ? -1 : 1;
 }

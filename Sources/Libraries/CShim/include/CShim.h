@@ -45,4 +45,8 @@ int kedge_write_all(int descriptor, const void *bytes, size_t count);
 /// Embedded Swift has no CommandLine.
 const char *kedge_argument(int index);
 
+/// Sends `message` to the service manager's socket named by NOTIFY_SOCKET, as sd_notify(3) defines the protocol.
+/// Returns 1 when it was sent, 0 when there is no such socket, -1 with errno when sending failed.
+int kedge_notify(const char *message);
+
 #endif

@@ -1,0 +1,173 @@
+import Foundation
+import Synchronization
+
+/// A running kedge, as a user would start it. `KEDGE_COMMAND` (words, split at blanks) names what is run, so that the
+/// same tests serve the binary of the desk and the cross-built ones under emulation.
+final class KedgeProcess {
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// Lines of one stream, collected by a thread of its own.
+    private final class Lines: Sendable {
+        private let state = Mutex<(lines: [String], ended: Bool)>(([], false))
+
+        func collect(from handle: FileHandle) {
+            nonisolated(unsafe) let handle = handle
+            Thread {
+                var rest = Data()
+                while true {
+                    let data = handle.availableData
+                    if data.isEmpty { break }
+                    rest.append(data)
+                    while let end = rest.firstIndex(of: 10) {
+                        let line = String(decoding: rest[rest.startIndex..<end], as: UTF8.self)
+                        rest = Data(rest[(end + 1)...])
+                        self.state.withLock { $0.lines.append(line) }
+                    }
+                }
+                if !rest.isEmpty {
+                    let line = String(decoding: rest, as: UTF8.self)
+                    self.state.withLock { $0.lines.append(line) }
+                }
+                self.state.withLock { $0.ended = true }
+            }.start()
+        }
+
+        var snapshot: (lines: [String], ended: Bool) { state.withLock { $0 } }
+    }
+
+    private let process = Process()
+    private let output = Lines()
+    private let errors = Lines()
+    private let name: String
+
+    /// What stands before the arguments.
+    static var command: [String] {
+        if let words = ProcessInfo.processInfo.environment["KEDGE_COMMAND"], !words.isEmpty {
+            return words.split(separator: " ").map(String.init)
+        }
+        // Beside the test bundle lies the product of the same build.
+        let products = Bundle.main.executableURL?.deletingLastPathComponent().path ?? ".build/debug"
+        let candidates = [products + "/kedge", FileManager.default.currentDirectoryPath + "/.build/debug/kedge"]
+        return [candidates.first { FileManager.default.isExecutableFile(atPath: $0) } ?? candidates[1]]
+    }
+
+    init(_ arguments: [String], environment: [String: String] = [:]) throws {
+        name = arguments.joined(separator: " ")
+        let words = Self.command + arguments
+        process.executableURL = URL(fileURLWithPath: words[0])
+        process.arguments = Array(words.dropFirst())
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        let outputPipe = Pipe()
+        let errorPipe = Pipe()
+        process.standardOutput = outputPipe
+        process.standardError = errorPipe
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        output.collect(from: outputPipe.fileHandleForReading)
+        errors.collect(from: errorPipe.fileHandleForReading)
+    }
+
+    deinit {
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+    }
+
+    var identifier: Int32 { process.processIdentifier }
+    var outputLines: [String] { output.snapshot.lines }
+    var errorLines: [String] { errors.snapshot.lines }
+
+    /// Waits for a line on standard output that holds `text`.
+    @discardableResult
+    func outputLine(with text: String, within limit: TimeInterval = 60) throws -> String {
+        try line(with: text, in: output, within: limit)
+    }
+
+    /// Waits for a line on standard error that holds `text`.
+    @discardableResult
+    func errorLine(with text: String, within limit: TimeInterval = 60) throws -> String {
+        try line(with: text, in: errors, within: limit)
+    }
+
+    private func line(with text: String, in lines: Lines, within limit: TimeInterval) throws -> String {
+        var found: String?
+        var ended = false
+        _ = Self.wait(within: limit) {
+            let snapshot = lines.snapshot
+            found = snapshot.lines.first { $0.contains(text) }
+            ended = snapshot.ended
+            return found != nil || ended
+        }
+        if let found { return found }
+        throw Failure(
+            description: "kedge \(name): no line with \"\(text)\"\(ended ? ", it has ended" : "") - "
+                + "output \(outputLines.suffix(20)), errors \(errorLines.suffix(20))")
+    }
+
+    func signal(_ number: Int32) { kill(process.processIdentifier, number) }
+
+    /// Waits for the end and for the last line.
+    /// - Returns: the exit code, or minus the signal that ended it.
+    func exitCode(within limit: TimeInterval = 60) throws -> Int32 {
+        let ended = Self.wait(within: limit) {
+            !self.process.isRunning && self.output.snapshot.ended && self.errors.snapshot.ended
+        }
+        guard ended else {
+            throw Failure(
+                description: "kedge \(name) does not end - output \(outputLines.suffix(20)), "
+                    + "errors \(errorLines.suffix(20))")
+        }
+        return process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
+    }
+
+    /// Asks for an orderly stop and waits for it.
+    func stop(within limit: TimeInterval = 60) throws -> Int32 {
+        signal(SIGTERM)
+        return try exitCode(within: limit)
+    }
+
+    /// The process's peak resident memory in KiB (`VmHWM` of proc(5)).
+    var peakMemory: Int? {
+        guard let status = try? String(contentsOfFile: "/proc/\(identifier)/status", encoding: .utf8) else { return nil }
+        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        return line.flatMap { Int($0.filter { $0.isNumber }) }
+    }
+
+    /// Looks at `condition` until it holds. This waits for other processes, whose progress nothing announces.
+    static func wait(within limit: TimeInterval, for condition: () -> Bool) -> Bool {
+        let end = Date().addingTimeInterval(limit)
+        while !condition() {
+            if Date() > end { return false }
+            usleep(10_000)
+        }
+        return true
+    }
+
+    /// Runs to the end.
+    static func run(_ arguments: String..., within limit: TimeInterval = 120) throws -> (
+        code: Int32, output: [String], errors: [String]
+    ) {
+        let process = try KedgeProcess(arguments)
+        let code = try process.exitCode(within: limit)
+        return (code, process.outputLines, process.errorLines)
+    }
+}
+
+/// A folder of its own for a test's files.
+final class TemporaryFolder {
+    let path: String
+
+    init() throws {
+        path = FileManager.default.temporaryDirectory.appendingPathComponent("kedge-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    /// Writes a file and returns its path.
+    func file(_ name: String, _ text: String) throws -> String {
+        let file = path + "/" + name
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+        return file
+    }
+}

@@ -1,0 +1,71 @@
+import Foundation
+import Testing
+
+/// What a user meets before anything runs.
+@Suite struct UsageTests {
+    @Test(arguments: ["run", "check", "read", "watch", "send", "broker", "demo"])
+    func helpDescribesTheCommandAndSucceeds(name: String) throws {
+        let result = try KedgeProcess.run(name, "--help")
+        #expect(result.code == 0)
+        let text = result.output.joined(separator: "\n")
+        for heading in ["NAME\n    kedge \(name) - ", "SYNOPSIS\n    kedge \(name)", "DESCRIPTION", "EXIT STATUS", "EXAMPLES"] {
+            #expect(text.contains(heading), "\(heading) is missing in:\n\(text)")
+        }
+        #expect(result.output.allSatisfy { $0.utf8.count <= 100 })
+        #expect(result.errors.isEmpty)
+    }
+
+    @Test func theOverviewListsEveryCommand() throws {
+        let result = try KedgeProcess.run("--help")
+        #expect(result.code == 0)
+        for name in ["run", "check", "read", "watch", "send", "broker", "demo"] {
+            #expect(result.output.contains { $0.hasPrefix("  \(name) ") })
+        }
+    }
+
+    @Test(arguments: [
+        [], ["fly"], ["run", "--fly"], ["run", "a", "b"], ["watch"], ["send", "pump"], ["broker", "-n", "none"],
+        ["broker", "-n"], ["demo", "--for", "5 parsecs"], ["watch", "sensors", "--for", "5"],
+        ["watch", "sensors", "--from", "the moon"], ["watch", "a b", "-b", "127.0.0.1:1"], ["check", "--hardware=yes"],
+    ])
+    func wrongUsageEndsWith64AndSaysWhy(arguments: [String]) throws {
+        let process = try KedgeProcess(arguments)
+        #expect(try process.exitCode() == 64)
+        #expect(process.outputLines.isEmpty)
+        #expect(!process.errorLines.isEmpty)
+    }
+
+    @Test func aWrongConfigurationEndsWith78AndNamesEveryPlace() throws {
+        let folder = try TemporaryFolder()
+        let file = try folder.file(
+            "kedge.yaml",
+            """
+            node: pi-01
+            kafka:
+              all: { bootstrap.servers: "127.0.0.1:9092", linger.msec: 5 }
+            sensors:
+              - { id: a, driver: sim, every: 5 parsecs }
+              - { id: a, driver: simm, every: 5s }
+              - { id: b, driver: gpio, line: 17, edges: both }
+            actuators:
+              - { id: pump, driver: gpio, line: 17, save: 0 }
+            """)
+        for command in ["check", "run", "read"] {
+            let result = try KedgeProcess.run(command, file)
+            #expect(result.code == 78)
+            let text = result.errors.joined(separator: "\n")
+            for expected in [
+                "\(file):3:49: ", "linger.ms", "\(file):5:36: ", "5 parsecs", "\(file):6:11: ", "\(file):6:22: ", "\"sim\"",
+                "\(file):9:45: ", "\"safe\"", "\(file):9:39: ",
+            ] {
+                #expect(text.contains(expected), "\(command): \(expected) is missing in:\n\(text)")
+            }
+        }
+    }
+
+    @Test func anAbsentConfigurationIsNamed() throws {
+        let result = try KedgeProcess.run("check", "/absent/kedge.yaml")
+        #expect(result.code == 78)
+        #expect(result.errors.contains { $0.contains("/absent/kedge.yaml: No such file or directory") })
+    }
+}
