@@ -5,12 +5,12 @@ struct Options {
     /// One option: `--name VALUE`, `--name=VALUE` or the bare flag `--name`; `-n` where it has a letter.
     struct Option {
         let name: StaticString
-        let letter: Character?
+        let letter: Unicode.Scalar?
         let value: StaticString?
         let summary: StaticString
 
         /// - Parameter value: what the value is called in the help; `nil` for a flag.
-        init(_ name: StaticString, _ value: StaticString? = nil, letter: Character? = nil, _ summary: StaticString) {
+        init(_ name: StaticString, _ value: StaticString? = nil, letter: Unicode.Scalar? = nil, _ summary: StaticString) {
             self.name = name
             self.letter = letter
             self.value = value
@@ -48,7 +48,7 @@ struct Options {
             let isLong = bytes[1] == 45
             let equals = isLong ? bytes.firstIndex(of: 61) : nil
             let name = String(decoding: bytes[(isLong ? 2 : 1)..<(equals ?? bytes.count)], as: UTF8.self)
-            guard let option = allowed.first(where: { isLong ? $0.text == name : $0.letter.map(String.init) == name })
+            guard let option = allowed.first(where: { isLong ? $0.text == name : $0.isLetter(name) })
             else { throw UsageError(text: "unknown option \(argument)") }
             guard option.value != nil else {
                 if equals != nil { throw UsageError(text: "--\(option.text) takes no value") }
@@ -84,6 +84,11 @@ struct Options {
 }
 
 extension Options.Option {
+    fileprivate func isLetter(_ text: String) -> Bool {
+        guard let letter, letter.isASCII else { return false }
+        return text.utf8.count == 1 && text.utf8.first == UInt8(letter.value)
+    }
+
     /// The name as a `String`.
     var text: String { name.withUTF8Buffer { String(decoding: $0, as: UTF8.self) } }
 }

@@ -1,1 +1,3 @@
-print("kedge")
+import CShim
+
+exit(Subcommand.dispatch(processArguments()).rawValue)

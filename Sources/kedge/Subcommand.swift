@@ -1,0 +1,130 @@
+import CShim
+import Platform
+
+/// How the process ends; the numbers of sysexits.h where they have one.
+enum ExitCode: Int32 {
+    /// It did its job.
+    case success = 0
+    /// It did not, and said why.
+    case failure = 1
+    case usage = 64
+    /// No broker, no reply, no such device.
+    case unavailable = 69
+    /// Some of its work is left: what was not acknowledged in time.
+    case left = 75
+    case configuration = 78
+}
+
+/// One of the things that the binary does.
+struct Subcommand {
+    let name: StaticString
+    /// One line, for the list.
+    let summary: StaticString
+    /// What follows the name, such as `[options] CONFIG`.
+    let synopsis: StaticString
+    /// What it does, in whole lines of at most 80 characters.
+    let description: StaticString
+    let options: [Options.Option]
+    let operands: ClosedRange<Int>
+    /// Lines of `command` or `# comment`.
+    let examples: StaticString
+    let body: (Options) -> ExitCode
+
+    static var all: [Subcommand] { [.run, .check, .read, .watch, .send, .broker, .demo] }
+
+    /// Carries out what the arguments ask for.
+    static func dispatch(_ arguments: [String]) -> ExitCode {
+        guard let first = arguments.first else {
+            writeOverview(to: 2)
+            return .usage
+        }
+        switch first {
+        case "--help", "-h", "help":
+            guard arguments.count > 1, first == "help" else {
+                writeOverview(to: 1)
+                return .success
+            }
+            guard let subcommand = named(arguments[1]) else { return unknown(arguments[1]) }
+            subcommand.writeHelp()
+            return .success
+        case "--version", "version":
+            writeLine("kedge \(version)", to: 1)
+            return .success
+        default:
+            guard let subcommand = named(first) else { return unknown(first) }
+            return subcommand.perform(arguments.dropFirst())
+        }
+    }
+
+    private static func named(_ name: String) -> Subcommand? { all.first { $0.name.text == name } }
+
+    private static func unknown(_ name: String) -> ExitCode {
+        writeLine("kedge: unknown command \(name); kedge --help lists them", to: 2)
+        return .usage
+    }
+
+    private func perform(_ arguments: ArraySlice<String>) -> ExitCode {
+        if arguments.contains("--help") || arguments.contains("-h") {
+            writeHelp()
+            return .success
+        }
+        do throws(Options.UsageError) {
+            return body(try Options(arguments, allowed: options, operands: operands))
+        } catch {
+            return wrongUsage(error.text)
+        }
+    }
+
+    /// Says what is wrong with the arguments.
+    func wrongUsage(_ text: String) -> ExitCode {
+        writeLine("kedge \(name.text): \(text)", to: 2)
+        writeLine("usage: kedge \(name.text) \(synopsis.text); more with --help", to: 2)
+        return .usage
+    }
+
+    private static func writeOverview(to descriptor: Int32) {
+        writeLine("kedge \(version): sensors to Kafka and commands back, for the Raspberry Pi", to: descriptor)
+        writeLine("\nusage: kedge COMMAND [options]\n", to: descriptor)
+        for subcommand in all {
+            writeLine("  \(padded(subcommand.name.text, to: 8))\(subcommand.summary.text)", to: descriptor)
+        }
+        writeLine("\nkedge COMMAND --help says more.", to: descriptor)
+    }
+
+    private func writeHelp() {
+        writeLine("NAME\n    kedge \(name.text) - \(summary.text)\n", to: 1)
+        writeLine("SYNOPSIS\n    kedge \(name.text) \(synopsis.text)\n\nDESCRIPTION", to: 1)
+        writeIndented(description.text)
+        if !options.isEmpty {
+            writeLine("\nOPTIONS", to: 1)
+            for option in options {
+                let letter = option.letter.map { "-\($0), " } ?? ""
+                let value = option.value.map { " \($0.text)" } ?? ""
+                writeLine("    \(letter)--\(option.text)\(value)", to: 1)
+                writeLine("        \(option.summary.text)", to: 1)
+            }
+        }
+        writeLine("\nEXIT STATUS", to: 1)
+        writeLine("    0 done, 1 failed, 64 wrong usage, 69 no answer (broker, node or device),", to: 1)
+        writeLine("    75 something was left unsent, 78 wrong configuration\n\nEXAMPLES", to: 1)
+        writeIndented(examples.text)
+    }
+
+    private func writeIndented(_ text: String) {
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
+            writeLine(line.isEmpty ? "" : "    \(line)", to: 1)
+        }
+    }
+}
+
+/// The version of this binary.
+let version = "0.1.0"
+
+extension StaticString {
+    var text: String { withUTF8Buffer { String(decoding: $0, as: UTF8.self) } }
+}
+
+/// `text` with spaces behind it up to `width` bytes; one at least.
+func padded(_ text: String, to width: Int) -> String {
+    text + String(repeating: " ", count: max(1, width - text.utf8.count))
+}
