@@ -16,6 +16,7 @@ private final class Model {
     private var passedOver: Set<Int> = []
     private var handedOver: Set<Int> = []
     private var settled: Set<Int> = []
+    private var reported: [DeliveryToken] = []
     private(set) var faults: [String] = []
     private(set) var acknowledged = 0
     private(set) var failed = 0
@@ -79,7 +80,13 @@ private final class Model {
             settle(number)
             bench.transport.deliver(index)
         }
+        // Reports that come twice, at once or much later: each token is reported on once more at most.
         if random.next() % 20 == 0 { bench.transport.onDelivery?(taken.token, nil) }
+        reported.append(taken.token)
+        if reported.count > 200 {
+            let late = reported.remove(at: Int(random.next() % 200))
+            if random.next() % 8 == 0 { bench.transport.onDelivery?(late, random.next() % 2 == 0 ? nil : .timedOut) }
+        }
     }
 
     private func settle(_ number: Int) {
@@ -93,10 +100,12 @@ private final class Model {
         waiting[lane].append(number)
         let extra = Int.random(in: 0...100, using: &random)
         let text = payload(number)
+        let dropped = bench.records.dropped
         let isTaken = bench.append(
             text, key: key(number), topic: number % 3, lane: lane == 1 ? .reply : .record,
             maximum: text.utf8.count + extra)
         if !isTaken {
+            if bench.records.dropped != dropped { fault("records were dropped for \(number), which was refused") }
             if waiting[lane].last == number {
                 waiting[lane].removeLast()
             } else {
