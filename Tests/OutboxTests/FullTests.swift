@@ -1,0 +1,101 @@
+import Platform
+import Records
+import TestSupport
+import Testing
+
+@testable import Outbox
+
+@Suite struct FullTests {
+    private let padding = String(repeating: "x", count: 200)
+    private func text(_ number: Int) -> String { "\(number) \(padding)" }
+
+    @Test func dropOldestKeepsTheNewestInOrder() {
+        let bench = Bench(maxMemory: 128_000, room: 0)
+        for number in 0..<5_000 { #expect(bench.append(text(number))) }
+        #expect(bench.outbox.allocatedBytes <= 128_000)
+        let dropped = Int(bench.records.dropped)
+        let kept = bench.outbox.pendingCount
+        #expect(dropped + kept == 5_000)
+        // Room for five slabs, less what the last drop emptied.
+        #expect(kept > 4 * 60)
+        bench.makeRoom()
+        #expect(bench.transport.log == (dropped..<5_000).map { text($0) })
+        #expect(bench.records.refused == 0)
+    }
+
+    @Test func dropNewestKeepsTheOldestInOrder() {
+        let bench = Bench(maxMemory: 128_000, whenFull: .dropNewest, room: 0)
+        var kept = 0
+        for number in 0..<5_000 where bench.append(text(number)) {
+            #expect(number == kept)
+            kept += 1
+        }
+        #expect(kept > 300)
+        #expect(bench.records.refused == UInt64(5_000 - kept))
+        #expect(bench.records.dropped == 0)
+        bench.makeRoom()
+        #expect(bench.transport.log == (0..<kept).map { text($0) })
+        #expect(bench.transport.held.allSatisfy { $0.isIntact })
+    }
+
+    /// What the transport has stays in its place: then the newest has to go, whatever the policy.
+    @Test func whatIsHandedOverIsNeverDropped() {
+        let bench = Bench(maxMemory: 128_000)
+        var kept = 0
+        for number in 0..<5_000 where bench.append(text(number)) { kept += 1 }
+        #expect(bench.records.dropped == 0)
+        #expect(bench.records.refused == UInt64(5_000 - kept))
+        #expect(bench.transport.held.count == kept)
+        #expect(bench.transport.held.allSatisfy { $0.isIntact })
+        bench.transport.deliverAll()
+        #expect(bench.append(text(5_000)))
+    }
+
+    @Test func oneLineWhenItBeginsAndOneWhenItEnds() {
+        let bench = Bench(maxMemory: 1_000_000, room: 0)
+        for number in 0..<20_000 { bench.append(text(number)) }
+        #expect(
+            bench.lines.lines == ["warning: outbox: 884 kB of records wait (max_memory): the oldest are being dropped"])
+        bench.makeRoom()
+        // A little room is not the end of it.
+        bench.transport.deliver()
+        #expect(bench.lines.lines.count == 1)
+        bench.transport.deliverAll()
+        #expect(
+            bench.lines.lines.dropFirst() == [
+                "warning: outbox: room again; \(bench.records.dropped) records were dropped"
+            ])
+    }
+
+    @Test func dropNewestSaysSoToo() {
+        let bench = Bench(maxMemory: 128_000, whenFull: .dropNewest, room: 0)
+        for number in 0..<1_000 { bench.append(text(number)) }
+        #expect(
+            bench.lines.lines == ["warning: outbox: 81 kB of records wait (max_memory): the newest are being dropped"])
+    }
+
+    /// Tiny records: the number in a slab is bounded by what a token can name.
+    @Test func aSlabHoldsNoMoreRecordsThanATokenCanName() {
+        let bench = Bench(maxMemory: 128_000_000, room: 0)
+        for _ in 0..<5_000 { bench.append("", key: "") }
+        #expect(bench.outbox.allocatedBytes == 5 * 131_072)
+        bench.makeRoom()
+        #expect(Set(bench.transport.held.map(\.token)).count == 5_000)
+        bench.transport.deliverAll()
+        #expect(bench.outbox.isEmpty)
+        #expect(bench.outbox.strayReports == 0)
+    }
+
+    @Test func everyMemorySizeIsKept() {
+        for memory in [128_000, 999_999, 1_000_000, 4_000_000, 64_000_000, 64_000_001, 256_000_000] {
+            let table = SlabTable(maxMemory: memory)
+            #expect(table.capacity * table.slabSize <= memory)
+            #expect(table.capacity * table.slabSize > memory - 131_072)
+            #expect(table.capacity <= SlabTable.mostSlabs)
+            let last = DeliveryToken(slab: table.capacity - 1, record: SlabTable.mostRecords - 1, nonce: .max)
+            #expect(last.slab == table.capacity - 1)
+            #expect(last.record == SlabTable.mostRecords - 1)
+            #expect(last.nonce == DeliveryToken.nonceMask)
+        }
+    }
+}
