@@ -61,7 +61,8 @@ public struct LineSettings: Equatable, Sendable {
 public struct EdgeEvent: Equatable, Sendable {
     /// The logical level after the edge.
     public let active: Bool
-    /// The kernel's time stamp.
+    /// The kernel's time stamp. For a debounced line, when the new level had lasted long enough.
+    /// (libgpiod 1.6 on a kernel before 5.7 stamps with the wall clock instead.)
     public let timestamp: Instant
 
     public init(active: Bool, timestamp: Instant) {
@@ -72,13 +73,15 @@ public struct EdgeEvent: Equatable, Sendable {
 
 /// A requested line; it is released when the last reference goes.
 public protocol GPIOLine: AnyObject {
-    /// The logical level (after `activeLow`). For an output, the level as read back.
+    /// The logical level (after `activeLow`). For an output, the level as read back; for a debounced input,
+    /// the level that lasted.
     func read() throws(GPIOError) -> Bool
     /// Drives an output to the logical level.
     func write(_ active: Bool) throws(GPIOError)
     /// Readable when an edge waits; `nil` for a line requested without edges.
     var eventDescriptor: Int32? { get }
-    /// Hands over the edges that wait, oldest first, without blocking.
+    /// Hands over the edges that wait, oldest first, without blocking. After a burst some may be left;
+    /// the descriptor then stays readable.
     func takeEdges(_ body: (EdgeEvent) -> Void) throws(GPIOError)
     /// Edges that the kernel dropped because nobody read in time, where it tells (libgpiod 2).
     var lostEdges: UInt64 { get }
@@ -115,7 +118,8 @@ public struct GPIOError: Error, Equatable, Sendable {
     public var description: String {
         let place = "GPIO \(line.description)"
         switch cause {
-        case .noSuchChip: return "\(place): no such chip (chips are found by name, label or path)"
+        case .noSuchChip:
+            return "\(place): no such GPIO chip (a chip is found by name, label or path; gpiodetect lists them)"
         case .noSuchLine: return "\(place): the chip has no such line"
         case .busy(let consumer): return "\(place): in use by \"\(consumer)\""
         case .permission: return "\(place): permission denied; the user must be in the group gpio"

@@ -1,3 +1,4 @@
+import CShim
 import Platform
 
 /// One I2C bus, real or simulated. Calls block for as long as the transfer takes: they are made on the bus's
@@ -6,7 +7,8 @@ public protocol I2CBus: AnyObject {
     /// As the configuration names it, such as `i2c-1`.
     var name: String { get }
 
-    /// A write followed by a read in one transaction (`I2C_RDWR`; repeated start); either part may be empty.
+    /// A write followed by a read in one transaction (`I2C_RDWR`; repeated start); either part may be empty,
+    /// not both. Up to 8,192 bytes each.
     func transfer(
         _ address: UInt8, write: UnsafeRawBufferPointer, read: UnsafeMutableRawBufferPointer
     ) throws(I2CError)
@@ -46,7 +48,19 @@ public struct I2CError: Error, Equatable, Sendable {
     /// Such as "i2c-1 0x76 register 0xd0: no acknowledge (errno 121)".
     public var description: String {
         let place = register.map { " register \(hexadecimal($0))" } ?? ""
-        return "\(bus) \(hexadecimal(address))\(place): \(errorText(code)) (errno \(code))"
+        return "\(bus) \(hexadecimal(address))\(place): \(reason) (errno \(code))"
+    }
+
+    /// What `code` means on a bus, as Documentation/i2c/fault-codes.rst of the kernel has it.
+    private var reason: String {
+        switch code {
+        case ENXIO, EREMOTEIO: "no acknowledge"
+        case ETIMEDOUT: "timed out"
+        case EAGAIN: "arbitration lost"
+        case EBUSY: "in use by a kernel driver"
+        case EOPNOTSUPP: "the adapter cannot do this transfer"
+        default: errorText(code)
+        }
     }
 }
 

@@ -284,7 +284,7 @@ public final class Outbox {
     private func pause(_ queue: LaneQueue) {
         if queue.isPaused { return }
         queue.isPaused = true
-        timers[Int(queue.lane.rawValue)] = loop.after(Self.retryPause) { [unowned(unsafe) self] in
+        timers[Int(queue.lane.rawValue)] = loop.at(loop.time.now + Self.retryPause) { [unowned(unsafe) self] in
             self.timers[Int(queue.lane.rawValue)] = nil
             queue.isPaused = false
             self.offerWaiting()
