@@ -14,7 +14,7 @@ enum Secrecy: Int, Comparable {
     /// By the end of the key's name, in any case: `sasl.password`, `apiToken`, `hmac_key`, `passwords`.
     init(key: String) {
         var name = key.utf8.map { lowercased($0) }
-        if let last = name.last, last == 115, name.count > 4, !Self.ends(name, "pass") { name.removeLast() }
+        if let last = name.last, last == 115, name.count > 3, !Self.ends(name, "pass") { name.removeLast() }
         if Self.ends(name, "key") {
             self = name.count == 3 ? .doubtful : .secret
         } else if Self.ends(name, "pin") {
