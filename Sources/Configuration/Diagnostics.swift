@@ -7,29 +7,48 @@ public final class Diagnostics {
 
     /// As the user named it.
     public let file: String
+    /// In the file's order; at one place, in the order in which they were reported.
     public private(set) var problems: [Problem] = []
+    /// How many problems were found after `problems` was full.
+    public private(set) var omitted = 0
+    /// How many problems are kept. Whoever has more has one mistake many times.
+    public let limit: Int
 
-    public init(file: String) { self.file = file }
-
-    /// - Parameters:
-    ///   - what: what was found, such as `"every: 5 parsecs"`.
-    ///   - expected: what would be right.
-    public func report(_ mark: Mark, _ what: String, expected: String) {
-        problems.append(Problem(mark: mark, text: "\(what), expected \(expected)"))
+    public init(file: String, limit: Int = 200) {
+        self.file = file
+        self.limit = limit
     }
 
-    /// For a problem that has no "expected", such as a duplicate.
+    /// - Parameters:
+    ///   - what: what was found, such as `every is "5 parsecs"`.
+    ///   - expected: what would be right.
+    public func report(_ mark: Mark, _ what: String, expected: String) {
+        report(mark, "\(what), expected \(expected)")
+    }
+
+    /// For a problem that has no "expected", such as a duplicate. The same text at the same place counts once:
+    /// what an alias repeats is one mistake.
     public func report(_ mark: Mark, _ text: String) {
-        problems.append(Problem(mark: mark, text: text))
+        var index = problems.count
+        while index > 0, mark < problems[index - 1].mark { index -= 1 }
+        var same = index
+        while same > 0, problems[same - 1].mark == mark {
+            if sameBytes(problems[same - 1].text, text) { return }
+            same -= 1
+        }
+        if problems.count >= limit {
+            omitted += 1
+        } else {
+            problems.insert(Problem(mark: mark, text: text), at: index)
+        }
     }
 
     public var isEmpty: Bool { problems.isEmpty }
 
-    /// One line a problem, `file:line:column: text`, in the file's order.
+    /// One line a problem, `file:line:column: text`, in the file's order; a last line counts what was left out.
     public var lines: [String] {
-        let ordered = problems.sorted {
-            $0.mark.line != $1.mark.line ? $0.mark.line < $1.mark.line : $0.mark.column < $1.mark.column
-        }
-        return ordered.map { "\(file):\($0.mark.line):\($0.mark.column): \($0.text)" }
+        var lines = problems.map { "\(file):\($0.mark.line):\($0.mark.column): \($0.text)" }
+        if omitted > 0 { lines.append("\(file): and \(omitted) more") }
+        return lines
     }
 }

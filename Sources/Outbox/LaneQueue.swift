@@ -24,7 +24,13 @@ final class LaneQueue {
     private(set) var handedOver = 0
     /// Bytes of the payloads that are not settled.
     private(set) var payloadBytes = 0
-    /// Until when nothing is offered; set after a failure that is worth another attempt.
+    /// Bytes of the records that the transport has, with keys and entries.
+    private var handedOverBytes = 0
+    /// The most of them. What the transport has cannot be dropped: if it took all (librdkafka's own queue is larger than
+    /// this outbox while the broker is away), `drop-oldest` would have nothing to drop but what comes.
+    private let window: Int
+    var isWindowFull: Bool { handedOverBytes >= window }
+    /// Nothing is offered for a while, after a failure that is worth another attempt.
     var isPaused = false
     /// Records lost to a full lane since the line that said so; `nil` while there is room.
     var lostSinceFull: UInt64?
@@ -33,6 +39,7 @@ final class LaneQueue {
         self.lane = lane
         self.limit = limit
         self.table = table
+        window = lane == .reply ? Int.max : limit * table.slabSize / 2
     }
 
     /// Whether a slab more is allowed.
@@ -101,6 +108,7 @@ final class LaneQueue {
         table.slabs[position.slab].handedOver += 1
         waiting -= 1
         handedOver += 1
+        handedOverBytes += entry.pointee.size
     }
 
     /// The record at `position` is to be offered again, before all that come behind it.
@@ -110,6 +118,7 @@ final class LaneQueue {
         table.slabs[position.slab].handedOver -= 1
         waiting += 1
         handedOver -= 1
+        handedOverBytes -= entry.pointee.size
         let isBefore =
             position.slab == cursor.slab
             ? position.record < cursor.record
@@ -123,10 +132,12 @@ final class LaneQueue {
         payloadBytes -= Int(entry.pointee.length)
         table.slabs[position.slab].handedOver -= 1
         handedOver -= 1
+        handedOverBytes -= entry.pointee.size
         recycleIfSettled(position.slab)
     }
 
-    /// Drops what waits in the oldest slab of which the transport has nothing: only then is memory won.
+    /// Drops what waits in the oldest slab of which the transport has nothing: only then is memory won. What waits in
+    /// a slab that the transport has a part of is left for it.
     /// - Returns: how many records; 0 when the transport has a part of every slab.
     func dropOldestSlab() -> Int {
         var index = first

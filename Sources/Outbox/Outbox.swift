@@ -10,6 +10,9 @@ import Records
 /// too or were refused; without it a later record of the key may have overtaken. Either way the header `id` tells
 /// duplicates.
 ///
+/// The transport gets at most half of the telemetry's memory at a time: what it has cannot be dropped, so the other
+/// half is what `when_full` decides on.
+///
 /// This version keeps everything in memory. The disk (`durability: spill | always`) will be a store of its own beside
 /// this file, fed slab by slab from `LaneQueue` — the slab is the unit of a group commit — with `append` and the
 /// transport's side unchanged.
@@ -192,7 +195,7 @@ public final class Outbox {
         while !isTransportFull {
             if !replies.isPaused, let position = replies.nextWaiting() {
                 offer(position, of: replies)
-            } else if !records.isPaused, let position = records.nextWaiting() {
+            } else if !records.isPaused, !records.isWindowFull, let position = records.nextWaiting() {
                 offer(position, of: records)
             } else {
                 break
@@ -276,6 +279,8 @@ public final class Outbox {
     private func settle(_ position: RecordPosition, _ entry: UnsafeMutablePointer<RecordEntry>, _ queue: LaneQueue) {
         queue.settle(position, entry)
         noteRoom(queue)
+        // There is room in the lane's window now.
+        if queue.waiting > 0 { offerWaiting() }
         if isEmpty { onIdle?() }
     }
 

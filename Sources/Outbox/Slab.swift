@@ -21,6 +21,9 @@ struct RecordEntry {
     let topic: UInt16
     var state: State
 
+    /// Bytes of the slab that the record takes.
+    var size: Int { Int(length) + Int(keyLength) + Self.stride }
+
     /// From one entry to the next.
     static var stride: Int { MemoryLayout<RecordEntry>.stride }
 }
