@@ -284,6 +284,7 @@ install_all() {
 
 main() {
     case ${1:-} in
+    -h | --help) sed -n '2,/^[^#]/ { /^#/ s/^# \{0,1\}//p; }' "$0" ;;
     look | stage) describe_host "$1" ;;
     discard) discard "$2" ;;
     install) shift; install_all "$@" ;;

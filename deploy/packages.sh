@@ -6,7 +6,7 @@
 # shellcheck disable=SC2034 # used by those who source this
 build_packages=(
     librdkafka-dev libgpiod-dev libi2c-dev libyaml-dev libjansson-dev
-    g++ binutils git ca-certificates libsqlite3-0 libxml2 libcurl4 tzdata
+    g++ binutils git ca-certificates libsqlite3-0 libxml2 libcurl4 libncurses6 tzdata
 )
 
 # runtime_packages SUITE: what the binary for that suite links against. libgpiod alone has another ABI per suite; none of

@@ -174,3 +174,11 @@ enum Quantity {
         return "\(number)"
     }
 }
+
+extension Interval {
+    /// A duration as people write it, such as `500ms`, `5s`, `1.5h` or `1h30m`; `nil` when it is none.
+    public init?(text: String) {
+        guard let interval = Quantity.interval(text) else { return nil }
+        self = interval
+    }
+}

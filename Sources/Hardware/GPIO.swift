@@ -91,6 +91,10 @@ public protocol GPIOLine: AnyObject {
 public protocol GPIO: AnyObject {
     /// Requests a line with "kedge" as its consumer.
     func request(_ line: LineReference, _ settings: LineSettings) throws(GPIOError) -> any GPIOLine
+
+    /// Looks at a line without touching it.
+    /// - Throws: `GPIOError` when it is not there, or `busy` when somebody holds it.
+    func inspect(_ line: LineReference) throws(GPIOError)
 }
 
 /// A GPIO operation that failed, and on which line.

@@ -51,6 +51,9 @@ public struct I2CError: Error, Equatable, Sendable {
         return "\(bus) \(hexadecimal(address))\(place): \(reason) (errno \(code))"
     }
 
+    /// Whether the adapter itself has gone, not just a device on it.
+    var isBusGone: Bool { code == ENODEV || code == ESHUTDOWN || code == EBADF }
+
     /// What `code` means on a bus, as Documentation/i2c/fault-codes.rst of the kernel has it.
     private var reason: String {
         switch code {

@@ -2,7 +2,6 @@ import Configuration
 
 /// What `records:` says: where records go and how they look.
 public struct RecordSettings: Equatable, Sendable {
-    /// May hold `{node}` and `{layer}`, which the agent replaces.
     public var topic: String
     public var timestamp: TimestampFormat
     /// Whether records carry the series' `unit`.
@@ -16,16 +15,10 @@ public struct RecordSettings: Equatable, Sendable {
 
     /// Reads `{ topic: sensors, timestamp: seconds | millis | rfc3339, unit: true | false }`; what is absent or wrong
     /// keeps its default.
-    public static func decode(_ reader: Reader) -> RecordSettings {
+    /// - Parameter names: what `{node}` and `{layer}` in the topic stand for.
+    public static func decode(_ reader: Reader, _ names: TopicNames) -> RecordSettings {
         var settings = RecordSettings()
-        if let topic = reader.string("topic") {
-            if topic.isEmpty {
-                reader.diagnostics.report(
-                    reader.mark(of: "topic"), "\(reader.path).topic is empty", expected: "the name of a topic")
-            } else {
-                settings.topic = topic
-            }
-        }
+        if let topic = reader.topic("topic", names) { settings.topic = topic }
         switch reader.choice("timestamp", ["seconds", "millis", "rfc3339"]) {
         case 1: settings.timestamp = .millis
         case 2: settings.timestamp = .rfc3339

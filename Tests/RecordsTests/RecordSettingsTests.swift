@@ -16,7 +16,9 @@ private let isReaderReady = Reader(mapping([("a", "b")]), path: "", diagnostics:
 @Suite(.enabled(if: isReaderReady)) struct RecordSettingsTests {
     private func decode(_ pairs: (String, String)...) -> (settings: RecordSettings, problems: [String]) {
         let diagnostics = Diagnostics(file: "kedge.yaml")
-        let settings = RecordSettings.decode(Reader(mapping(pairs), path: "records", diagnostics: diagnostics))
+        let settings = RecordSettings.decode(
+            Reader(mapping(pairs), path: "records", diagnostics: diagnostics),
+            TopicNames(node: "pi-01", layer: "greenhouse"))
         return (settings, diagnostics.lines)
     }
 

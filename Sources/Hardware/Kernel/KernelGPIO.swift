@@ -30,23 +30,46 @@ public final class KernelGPIO: GPIO {
         return requested
     }
 
+    /// - Throws: `GPIOError` as `request` would, `busy` included.
+    public func inspect(_ line: LineReference) throws(GPIOError) {
+        var used = false
+        var failure = RequestFailure()
+        do throws(SystemError) {
+            try systemCall("gpiod_line_info", on: line.description) {
+                line.withCNames { chip, name, offset in
+                    failure.consumer.withUnsafeMutableBufferPointer {
+                        kedge_gpio_inspect(chip, name, offset, &used, &failure.step, $0.baseAddress)
+                    }
+                }
+            }
+        } catch {
+            throw GPIOError(line: line, cause: failure.cause(error, LineSettings(direction: .input)))
+        }
+        if used { throw GPIOError(line: line, cause: .busy(consumer: failure.consumerName)) }
+    }
+
     private static func request(
         _ line: LineReference, _ settings: LineSettings, _ handle: inout OpaquePointer?,
         _ failure: inout RequestFailure
     ) -> Int32 {
-        var name: String?
-        var offset: UInt32 = 0
-        switch line.line {
-        case .name(let given): name = given
-        case .offset(let given): offset = given
-        }
         var converted = settings.converted
-        return withOptionalCString(line.chip) { chip in
-            withOptionalCString(name) { name in
-                failure.consumer.withUnsafeMutableBufferPointer { consumer in
-                    kedge_gpio_request(
-                        chip, name, offset, &converted, &handle, &failure.step, consumer.baseAddress)
-                }
+        return line.withCNames { chip, name, offset in
+            failure.consumer.withUnsafeMutableBufferPointer { consumer in
+                kedge_gpio_request(chip, name, offset, &converted, &handle, &failure.step, consumer.baseAddress)
+            }
+        }
+    }
+}
+
+extension LineReference {
+    /// Chip and name as C has them, `NULL` for what is not given; the offset where there is no name.
+    fileprivate func withCNames(
+        _ body: (UnsafePointer<CChar>?, UnsafePointer<CChar>?, UInt32) -> Int32
+    ) -> Int32 {
+        withOptionalCString(chip) { chip in
+            switch line {
+            case .name(let name): name.withCString { body(chip, $0, 0) }
+            case .offset(let offset): body(chip, nil, offset)
             }
         }
     }
@@ -89,7 +112,7 @@ private struct RequestFailure {
     /// ENOTSUPP, which the kernel keeps from user space by intent but not always in fact.
     private var kernelNotSupported: Int32 { 524 }
 
-    private var consumerName: String {
+    var consumerName: String {
         let bytes = consumer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
         return bytes.isEmpty ? "unknown" : String(decoding: bytes, as: UTF8.self)
     }

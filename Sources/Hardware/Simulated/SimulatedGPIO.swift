@@ -62,6 +62,10 @@ public final class SimulatedGPIO: GPIO {
         return SimulatedLine(on: pin, line, settings, loop: loop, event: event)
     }
 
+    public func inspect(_ line: LineReference) throws(GPIOError) {
+        if let consumer = try find(line).consumer { throw GPIOError(line: line, cause: .busy(consumer: consumer)) }
+    }
+
     private func find(_ line: LineReference) throws(GPIOError) -> SimulatedPin {
         let present = chips.filter { $0.present }
         let candidates = line.chip.map { wanted in present.filter { $0.answers(to: wanted) } } ?? present

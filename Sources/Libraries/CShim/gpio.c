@@ -34,9 +34,11 @@ struct kedge_gpio_line {
 static bool chip_has_label(struct gpiod_chip *chip, const char *label);
 /// The offset of the line, or -1 with errno.
 static int find_line(struct gpiod_chip *chip, const char *name);
+/// Who holds the line, if anybody. Returns 0, or -1 with errno.
+static int look(struct gpiod_chip *chip, unsigned int offset, bool *used, char *consumer);
 /// Fills `line`, which takes over the chip if this succeeds. Returns 0, or -1 with errno.
 static int request(struct gpiod_chip *chip, unsigned int offset, const struct kedge_gpio_settings *settings,
-                   struct kedge_gpio_line *line, int *step, char *consumer);
+                   struct kedge_gpio_line *line);
 
 static int is_chip(const struct dirent *entry) {
     // Links are second names of chips that are listed anyway.
@@ -87,13 +89,19 @@ static struct gpiod_chip *open_chip(const char *chip) {
     return search(chip, NULL, &looked);
 }
 
+/// Closes a chip and leaves errno as it is.
+static void close_chip(struct gpiod_chip *chip) {
+    int failure = errno;
+    gpiod_chip_close(chip);
+    errno = failure;
+}
+
 static void keep_consumer(char *consumer, const char *name) {
     snprintf(consumer, KEDGE_GPIO_CONSUMER, "%s", name != NULL ? name : "");
 }
 
-int kedge_gpio_request(const char *chip, const char *name, unsigned int offset, const struct kedge_gpio_settings *settings,
-                       struct kedge_gpio_line **line, int *step, char *consumer) {
-    *line = NULL;
+/// Opens the chip and finds the line on it. Returns NULL with errno.
+static struct gpiod_chip *locate(const char *chip, const char *name, unsigned int *offset, int *step, char *consumer) {
     *step = KEDGE_GPIO_STEP_CHIP;
     consumer[0] = '\0';
 
@@ -101,30 +109,46 @@ int kedge_gpio_request(const char *chip, const char *name, unsigned int offset, 
     struct gpiod_chip *opened = chip != NULL ? open_chip(chip) : search(NULL, name, &looked);
     if (opened == NULL) {
         if (looked) *step = KEDGE_GPIO_STEP_LINE;
-        return -1;
+        return NULL;
     }
     *step = KEDGE_GPIO_STEP_LINE;
     if (name != NULL) {
         int found = find_line(opened, name);
-        if (found < 0) goto failed;
-        offset = (unsigned int)found;
+        if (found < 0) {
+            close_chip(opened);
+            return NULL;
+        }
+        *offset = (unsigned int)found;
     }
-    struct kedge_gpio_line *made = calloc(1, sizeof *made);
-    if (made == NULL) goto failed;
-    if (request(opened, offset, settings, made, step, consumer) != 0) {
-        int failure = errno;
-        free(made);
-        errno = failure;
-        goto failed;
-    }
-    *line = made;
-    return 0;
+    return opened;
+}
 
-failed:;
-    int failure = errno;
-    gpiod_chip_close(opened);
-    errno = failure;
+int kedge_gpio_request(const char *chip, const char *name, unsigned int offset, const struct kedge_gpio_settings *settings,
+                       struct kedge_gpio_line **line, int *step, char *consumer) {
+    *line = NULL;
+    struct gpiod_chip *opened = locate(chip, name, &offset, step, consumer);
+    if (opened == NULL) return -1;
+    struct kedge_gpio_line *made = calloc(1, sizeof *made);
+    bool used;
+    if (made != NULL && look(opened, offset, &used, consumer) == 0) {
+        *step = KEDGE_GPIO_STEP_REQUEST;
+        if (request(opened, offset, settings, made) == 0) {
+            *line = made;
+            return 0;
+        }
+    }
+    free(made);
+    close_chip(opened);
     return -1;
+}
+
+int kedge_gpio_inspect(const char *chip, const char *name, unsigned int offset, bool *used, int *step, char *consumer) {
+    *used = false;
+    struct gpiod_chip *opened = locate(chip, name, &offset, step, consumer);
+    if (opened == NULL) return -1;
+    int result = look(opened, offset, used, consumer);
+    close_chip(opened);
+    return result;
 }
 
 static int do_not_block(int descriptor) {
@@ -147,13 +171,19 @@ static int find_line(struct gpiod_chip *chip, const char *name) {
     return line != NULL ? (int)gpiod_line_offset(line) : -1;
 }
 
+static int look(struct gpiod_chip *chip, unsigned int offset, bool *used, char *consumer) {
+    struct gpiod_line *line = gpiod_chip_get_line(chip, offset);
+    if (line == NULL) return -1;
+    *used = gpiod_line_is_used(line);
+    keep_consumer(consumer, gpiod_line_consumer(line));
+    return 0;
+}
+
 static int request(struct gpiod_chip *chip, unsigned int offset, const struct kedge_gpio_settings *settings,
-                   struct kedge_gpio_line *line, int *step, char *consumer) {
+                   struct kedge_gpio_line *line) {
     line->chip = chip;
     line->line = gpiod_chip_get_line(chip, offset);
     if (line->line == NULL) return -1;
-    keep_consumer(consumer, gpiod_line_consumer(line->line));
-    *step = KEDGE_GPIO_STEP_REQUEST;
 
     static const int biases[] = {0, GPIOD_LINE_REQUEST_FLAG_BIAS_DISABLE, GPIOD_LINE_REQUEST_FLAG_BIAS_PULL_UP,
                                  GPIOD_LINE_REQUEST_FLAG_BIAS_PULL_DOWN};
@@ -239,14 +269,17 @@ static int configure(struct gpiod_line_settings *line, const struct kedge_gpio_s
     return gpiod_line_settings_set_edge_detection(line, edges[settings->edges & 3]);
 }
 
-static int request(struct gpiod_chip *chip, unsigned int offset, const struct kedge_gpio_settings *settings,
-                   struct kedge_gpio_line *line, int *step, char *consumer) {
+static int look(struct gpiod_chip *chip, unsigned int offset, bool *used, char *consumer) {
     struct gpiod_line_info *info = gpiod_chip_get_line_info(chip, offset);
     if (info == NULL) return -1;
+    *used = gpiod_line_info_is_used(info);
     keep_consumer(consumer, gpiod_line_info_get_consumer(info));
     gpiod_line_info_free(info);
-    *step = KEDGE_GPIO_STEP_REQUEST;
+    return 0;
+}
 
+static int request(struct gpiod_chip *chip, unsigned int offset, const struct kedge_gpio_settings *settings,
+                   struct kedge_gpio_line *line) {
     bool edges = !settings->output && settings->edges != KEDGE_GPIO_EDGES_NONE;
     struct gpiod_line_settings *of_line = gpiod_line_settings_new();
     struct gpiod_line_config *lines = gpiod_line_config_new();

@@ -62,6 +62,10 @@ bool kedge_gpio_debounces(void);
 int kedge_gpio_request(const char *chip, const char *name, unsigned int offset, const struct kedge_gpio_settings *settings,
                        struct kedge_gpio_line **line, int *step, char *consumer);
 
+/// Finds a line as `kedge_gpio_request` does, and looks at it without touching it: `used` tells whether somebody holds it,
+/// `consumer` who. Returns 0, or -1 with errno.
+int kedge_gpio_inspect(const char *chip, const char *name, unsigned int offset, bool *used, int *step, char *consumer);
+
 /// Releases the line and frees it.
 void kedge_gpio_release(struct kedge_gpio_line *line);
 

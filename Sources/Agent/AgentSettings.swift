@@ -1,0 +1,221 @@
+import Actuators
+import Commands
+import Configuration
+import Filters
+import Hardware
+import Kafka
+import Outbox
+import Platform
+import Records
+import Sensors
+
+/// The whole configuration, typed and checked. Each stage reads its own part; what concerns several of them at once
+/// (names, buses, who uses which line) is checked here.
+public struct AgentSettings {
+    public let node: String
+    public let layer: String?
+    public let kafka: KafkaSettings
+    public let records: RecordSettings
+    public let outbox: OutboxSettings
+    public let buses: [BusSettings]
+    public let sensors: [SensorSettings]
+    public let actuators: [ActuatorPlan]
+    public let commands: CommandSettings
+    /// How long an orderly stop may take to get rid of what is queued.
+    public let stopWithin: Interval
+    public let logLevel: Log.Level
+
+    /// A sensor and what the stages after it do with its channels.
+    public struct SensorSettings {
+        public let plan: SensorPlan
+        /// In the order of the plan's channels.
+        public let channels: [Lane]
+
+        /// A channel's filters and topic.
+        public struct Lane {
+            public let filters: FilterChain
+            public let topic: String
+        }
+    }
+
+    /// Channels of all sensors.
+    public var channelCount: Int { sensors.reduce(0) { $0 + $1.channels.count } }
+
+    /// Reads a configuration.
+    /// - Parameters:
+    ///   - bytes: the file's.
+    ///   - environment: the value of an environment variable.
+    ///   - diagnostics: gets everything that is wrong.
+    /// - Returns: `nil` when anything was.
+    public static func decode(
+        bytes: [UInt8], environment: @escaping (String) -> String?, diagnostics: Diagnostics
+    ) -> AgentSettings? {
+        guard
+            let root = Document.parse(
+                bytes: bytes, environment: environment,
+                readFile: { (path: String) throws(SystemError) -> [UInt8] in try Document.read(path) },
+                diagnostics: diagnostics)
+        else { return nil }
+        return AgentDecoder(Reader(root, path: "", diagnostics: diagnostics)).decode()
+    }
+
+    /// Reads the configuration file at `path`.
+    /// - Throws: `SystemError` when it cannot be read.
+    public static func load(
+        _ path: String, environment: @escaping (String) -> String?, diagnostics: Diagnostics
+    ) throws(SystemError) -> AgentSettings? {
+        decode(bytes: try Document.read(path), environment: environment, diagnostics: diagnostics)
+    }
+}
+
+/// Reads the top level of a configuration.
+private struct AgentDecoder {
+    private let root: Reader
+    private let diagnostics: Diagnostics
+
+    init(_ root: Reader) {
+        self.root = root
+        diagnostics = root.diagnostics
+    }
+
+    func decode() -> AgentSettings? {
+        // A name is needed for what follows even where the configuration has none: its absence has been reported.
+        let node = root.requiredName("node", .node) ?? "node"
+        let layer = root.name("layer", .node)
+        let names = TopicNames(node: node, layer: layer)
+        let kafka = root.mapping("kafka").flatMap { KafkaSettings.decode($0) }
+        if !root.has("kafka") {
+            root.report("kafka", "kafka is missing", expected: "all: { bootstrap.servers: \"host:9092\" } at least")
+        }
+        let records = root.mapping("records").map { RecordSettings.decode($0, names) } ?? RecordSettings()
+        let outbox = root.mapping("outbox").map { OutboxSettings.decode($0) } ?? OutboxSettings()
+        let buses = decodeBuses()
+        let sensors = decodeSensors(defaultTopic: records.topic, names)
+        let actuators = ActuatorPlan.decode(
+            list: root.list("actuators") ?? [], path: "actuators", diagnostics: diagnostics)
+        let commands =
+            root.mapping("commands").map { CommandSettings.decode($0, names) } ?? CommandSettings(names: names)
+        let stopWithin = root.interval("stop_within", in: .milliseconds(100)...Interval.seconds(3_600))
+        let level = root.mapping("log").map { decodeLevel($0) } ?? .info
+        if root.has("http") {
+            diagnostics.report(root.mark(of: "http"), "http is not in this version: leave it out")
+        }
+        root.finish()
+        checkClaims(sensors, actuators, buses)
+        if !diagnostics.isEmpty { return nil }
+        guard let kafka else { return nil }
+        return AgentSettings(
+            node: node, layer: layer, kafka: kafka, records: records, outbox: outbox, buses: buses.map { $0.settings },
+            sensors: sensors, actuators: actuators, commands: commands, stopWithin: stopWithin ?? .seconds(10),
+            logLevel: level)
+    }
+
+    private func decodeLevel(_ reader: Reader) -> Log.Level {
+        let levels: [Log.Level] = [.error, .warning, .info, .debug]
+        let choice = reader.choice("level", ["error", "warning", "info", "debug"])
+        reader.finish()
+        return choice.map { levels[$0] } ?? .info
+    }
+
+    private struct Bus {
+        let settings: BusSettings
+        let mark: Mark
+    }
+
+    /// `buses: { NAME: { path: /dev/i2c-1 } }`, or `{ simulated: true }`.
+    private func decodeBuses() -> [Bus] {
+        guard let reader = root.mapping("buses") else { return [] }
+        var buses: [Bus] = []
+        for entry in reader.entries() {
+            let bus = Reader(entry.value, path: "buses.\(entry.key.text)", diagnostics: diagnostics)
+            let path = bus.string("path")
+            let simulated = bus.boolean("simulated") ?? false
+            bus.finish()
+            if path == nil && !simulated {
+                diagnostics.report(
+                    bus.mark, "\(bus.path) has no path", expected: "path: /dev/i2c-1, or simulated: true")
+            } else if path != nil && simulated {
+                diagnostics.report(bus.mark, "\(bus.path) has a path and is simulated", expected: "one of them")
+            } else if let path, let twin = buses.first(where: { $0.settings.path == path }) {
+                diagnostics.report(bus.mark(of: "path"), "\(bus.path): \(path) is \(twin.settings.name) already")
+            }
+            buses.append(Bus(settings: BusSettings(name: entry.key.text, path: path), mark: entry.key.mark))
+        }
+        return buses
+    }
+
+    private func decodeSensors(defaultTopic: String, _ names: TopicNames) -> [AgentSettings.SensorSettings] {
+        var sensors: [AgentSettings.SensorSettings] = []
+        var identifiers: [String: Mark] = [:]
+        for reader in root.readers("sensors") {
+            guard let plan = SensorPlan.decode(reader) else { continue }
+            for series in plan.series {
+                if let first = identifiers[series.sensorID] {
+                    diagnostics.report(
+                        reader.mark(of: "id"),
+                        "\(reader.path).id: \"\(series.sensorID)\" is taken by the sensor on line \(first.line) already")
+                } else {
+                    identifiers[series.sensorID] = plan.mark
+                }
+            }
+            var channels: [AgentSettings.SensorSettings.Lane] = []
+            for channel in plan.channels {
+                let place =
+                    channel.filters == nil ? reader.path : "\(reader.path).channels.\(channel.channel.name)"
+                let filters = (channel.filters ?? plan.filters).map {
+                    FilterChain.decode(node: $0, path: "\(place).filters", diagnostics: diagnostics)
+                }
+                channels.append(
+                    AgentSettings.SensorSettings.Lane(
+                        filters: filters ?? FilterChain(), topic: channel.topic ?? plan.topic ?? defaultTopic))
+            }
+            sensors.append(AgentSettings.SensorSettings(plan: plan, channels: channels))
+        }
+        return sensors
+    }
+
+    /// Two users of one line, or of one address on one bus: the second is reported, and names the first.
+    private func checkClaims(
+        _ sensors: [AgentSettings.SensorSettings], _ actuators: [ActuatorPlan], _ buses: [Bus]
+    ) {
+        var lines: [(reference: LineReference, user: String)] = []
+        var addresses: [(bus: String, address: UInt8, user: String)] = []
+        for sensor in sensors {
+            let user = "sensor \(sensor.plan.id)"
+            if case .onBus(let bus, let mark, _) = sensor.plan.make, !buses.contains(where: { $0.settings.name == bus }) {
+                let known = buses.map { $0.settings.name }.joined(separator: ", ")
+                diagnostics.report(
+                    mark, "\(user): bus \"\(bus)\" is not under buses",
+                    expected: known.utf8.isEmpty ? "buses: { \(bus): { path: /dev/\(bus) } }" : "one of \(known)")
+            }
+            for claim in sensor.plan.claims {
+                switch claim {
+                case .line(let reference, let mark): claimLine(reference, mark, user, &lines)
+                case .address(let bus, let address, let mark):
+                    if let first = addresses.first(where: { $0.bus == bus && $0.address == address }) {
+                        diagnostics.report(
+                            mark, "\(user): address \(hexadecimal(address)) on \(bus) is used by \(first.user) already")
+                    } else {
+                        addresses.append((bus, address, user))
+                    }
+                }
+            }
+        }
+        for actuator in actuators {
+            for claim in actuator.claims {
+                claimLine(claim.reference, claim.mark, "actuator \(actuator.id)", &lines)
+            }
+        }
+    }
+
+    private func claimLine(
+        _ reference: LineReference, _ mark: Mark, _ user: String,
+        _ lines: inout [(reference: LineReference, user: String)]
+    ) {
+        if let first = lines.first(where: { $0.reference == reference }) {
+            diagnostics.report(mark, "\(user): GPIO \(reference.description) is used by \(first.user) already")
+        } else {
+            lines.append((reference, user))
+        }
+    }
+}

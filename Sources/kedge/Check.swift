@@ -1,0 +1,177 @@
+import Agent
+import CShim
+import Configuration
+import Hardware
+import Platform
+import Records
+import Sensors
+
+extension Subcommand {
+    static var check: Subcommand {
+        Subcommand(
+            name: "check", summary: "check a configuration", synopsis: "[options] [CONFIG]",
+            description: """
+                Reads CONFIG (\(defaultConfiguration)) as `kedge run` would and reports every
+                mistake in it as FILE:LINE:COLUMN: what, what was expected. Brokers are not
+                asked.
+
+                With --hardware every sensor is measured once, each bus opened, and each
+                actuator's line looked at (it is not driven): what does not answer is named.
+                A line that the running agent holds itself counts as there.
+                """,
+            options: [
+                Option("hardware", "ask every configured device, too"),
+                Option("json", "print one JSON object: file, ok, problems, devices"),
+            ],
+            operands: 0...1,
+            examples: """
+                kedge check kedge.yaml
+                kedge check --hardware /etc/kedge/kedge.yaml
+                """,
+            body: runCheck)
+    }
+
+    private static func runCheck(_ options: Options) -> ExitCode {
+        let path = options.operands.first ?? defaultConfiguration
+        let report = CheckReport(path: path, asJSON: options.has("json"))
+        let diagnostics = Diagnostics(file: path)
+        var settings: AgentSettings?
+        do throws(SystemError) {
+            settings = try AgentSettings.load(path, environment: environment, diagnostics: diagnostics)
+        } catch {
+            report.unreadable(error)
+            return .configuration
+        }
+        guard let settings, diagnostics.isEmpty else {
+            report.wrong(diagnostics)
+            return .configuration
+        }
+        guard options.has("hardware") else {
+            report.right(settings)
+            return .success
+        }
+        return withLoop(level: .error) { loop, log in
+            guard let devices = inspect(settings, loop, log) else { return .failure }
+            report.right(settings, devices: devices)
+            return devices.allSatisfy { $0.error == nil } ? .success : .unavailable
+        }
+    }
+
+    /// A sensor or an actuator, and what is wrong with it.
+    struct DeviceState {
+        let name: String
+        let error: String?
+    }
+
+    private static func inspect(_ settings: AgentSettings, _ loop: EventLoop, _ log: Log) -> [DeviceState]? {
+        var devices: [DeviceState] = []
+        let hardware = KernelHardware(time: loop.time, attach: attachSimulatedDevices)
+        for bus in settings.buses {
+            do throws(SystemError) {
+                _ = try hardware.openBus(bus)
+                devices.append(DeviceState(name: "bus \(bus.name)", error: nil))
+            } catch {
+                let remedy = error.busRemedy.map { "; \($0)" } ?? ""
+                devices.append(DeviceState(name: "bus \(bus.name)", error: error.description + remedy))
+            }
+        }
+        guard let readings = readOnce(settings.sensors, settings, loop, log) else { return nil }
+        for reading in readings {
+            var error: String?
+            if case .failed(let failure) = reading.outcome, !failure.isOwnLine { error = failure.description }
+            devices.append(DeviceState(name: "sensor \(reading.sensor)", error: error))
+        }
+        for actuator in settings.actuators {
+            var error: String?
+            for claim in actuator.claims {
+                do throws(GPIOError) {
+                    try hardware.gpio.inspect(claim.reference)
+                } catch let failure {
+                    if !failure.isOwnLine { error = failure.description }
+                }
+            }
+            devices.append(DeviceState(name: "actuator \(actuator.id)", error: error))
+        }
+        return devices
+    }
+}
+
+extension GPIOError {
+    /// Whether the line is held by kedge: by the agent that runs while its configuration is checked.
+    fileprivate var isOwnLine: Bool {
+        if case .busy(let consumer) = cause { return consumer == "kedge" }
+        return false
+    }
+}
+
+extension SensorError {
+    fileprivate var isOwnLine: Bool {
+        if case .gpio(let error) = self { return error.isOwnLine }
+        return false
+    }
+}
+
+/// What `kedge check` has found, in words or as JSON.
+private struct CheckReport {
+    let path: String
+    let asJSON: Bool
+
+    func unreadable(_ error: SystemError) {
+        if asJSON {
+            writeJSON(ok: false, problems: [(nil, error.reason)])
+        } else {
+            writeLine("\(path): \(error.reason)", to: 2)
+        }
+    }
+
+    func wrong(_ diagnostics: Diagnostics) {
+        if asJSON {
+            writeJSON(ok: false, problems: diagnostics.problems.map { ($0.mark, $0.text) })
+        } else {
+            for line in diagnostics.lines { writeLine(line, to: 2) }
+        }
+    }
+
+    func right(_ settings: AgentSettings, devices: [Subcommand.DeviceState] = []) {
+        let isOK = devices.allSatisfy { $0.error == nil }
+        if asJSON {
+            writeJSON(ok: isOK, problems: [], devices: devices)
+            return
+        }
+        for device in devices {
+            if let error = device.error {
+                writeLine("\(device.name): \(error)", to: 2)
+            } else {
+                writeLine("\(device.name): ok", to: 1)
+            }
+        }
+        let failed = devices.reduce(0) { $0 + ($1.error == nil ? 0 : 1) }
+        let counts =
+            "\(settings.sensors.count) sensors, \(settings.channelCount) channels, \(settings.actuators.count) actuators"
+        writeLine(failed == 0 ? "\(path): ok: \(counts)" : "\(path): \(failed) devices do not answer", to: failed == 0 ? 1 : 2)
+    }
+
+    private func writeJSON(ok: Bool, problems: [(Mark?, String)], devices: [Subcommand.DeviceState] = []) {
+        var line = "{\"file\":\(quotedJSON(path)),\"ok\":\(ok),\"problems\":["
+        for (index, problem) in problems.enumerated() {
+            let place = problem.0.map { "\"line\":\($0.line),\"column\":\($0.column)," } ?? ""
+            line += "\(index == 0 ? "" : ","){\(place)\"text\":\(quotedJSON(problem.1))}"
+        }
+        line += "],\"devices\":["
+        for (index, device) in devices.enumerated() {
+            let error = device.error.map { ",\"error\":\(quotedJSON($0))" } ?? ""
+            line += "\(index == 0 ? "" : ","){\"device\":\(quotedJSON(device.name)),\"ok\":\(device.error == nil)\(error)}"
+        }
+        writeLine(line + "]}", to: 1)
+    }
+}
+
+/// `text` as a JSON string, quotes included.
+func quotedJSON(_ text: String) -> String {
+    let memory = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: JSONString.maximumBytes(utf8Count: text.utf8.count), alignment: 1)
+    defer { memory.deallocate() }
+    var writer = ByteWriter(memory)
+    JSONString.write(text, to: &writer)
+    return String(decoding: writer.written, as: UTF8.self)
+}

@@ -1,0 +1,92 @@
+import Agent
+import CShim
+import Configuration
+import Hardware
+import Platform
+
+/// Where the configuration is looked for when none is named.
+let defaultConfiguration = "/etc/kedge/kedge.yaml"
+
+/// Reads and checks a configuration; everything that is wrong with it goes to standard error.
+func loadConfiguration(_ path: String) -> AgentSettings? {
+    let diagnostics = Diagnostics(file: path)
+    do throws(SystemError) {
+        let settings = try AgentSettings.load(path, environment: environment, diagnostics: diagnostics)
+        for line in diagnostics.lines { writeLine(line, to: 2) }
+        return diagnostics.isEmpty ? settings : nil
+    } catch {
+        writeLine("\(path): \(error.reason)", to: 2)
+        return nil
+    }
+}
+
+extension Subcommand {
+    static var run: Subcommand {
+        Subcommand(
+            name: "run", summary: "run the agent", synopsis: "[options] [CONFIG]",
+            description: """
+                Reads the sensors, delivers their records to Kafka and carries out commands, as
+                CONFIG (\(defaultConfiguration)) says, until SIGTERM, SIGINT or SIGHUP: then
+                sampling ends, actuators go to their safe values, and what is queued is sent
+                for at most `stop_within` (10 s). A second signal ends at once.
+
+                It starts without a broker and waits for it. Messages go to standard error,
+                with priorities when the journal reads them. Under systemd it notifies
+                readiness and answers the watchdog.
+                """,
+            options: [Option("for", "TIME", "end by itself after this time, such as 1h")],
+            operands: 0...1,
+            examples: """
+                kedge run kedge.yaml
+                KAFKA_BOOTSTRAP_SERVERS=broker:9092 kedge run kedge.yaml --for 10m
+                """,
+            body: runAgent)
+    }
+
+    private static func runAgent(_ options: Options) -> ExitCode {
+        guard let limit = options.limit() else { return Subcommand.run.wrongUsage(Options.limitWanted) }
+        guard let settings = loadConfiguration(options.operands.first ?? defaultConfiguration) else {
+            return .configuration
+        }
+        return withLoop(level: settings.logLevel) { loop, log in
+            do throws(AgentError) {
+                let hardware = KernelHardware(time: loop.time, attach: attachSimulatedDevices)
+                let agent = try Agent(settings: settings, hardware: hardware, loop: loop, log: log)
+                let service = ServiceManager(loop: loop, log: log)
+                var left = 0
+                agent.start()
+                service.ready(status: agent.status)
+                loop.runUntilStopped(after: limit, log: log) {
+                    service.stopping()
+                    agent.stop {
+                        left = $0
+                        loop.stop()
+                    }
+                }
+                agent.close()
+                log.info("stopped: \(agent.status), \(resourceUse())")
+                if left > 0 { log.error("\(left) records are left unsent: no acknowledgement within stop_within") }
+                return left == 0 ? .success : .left
+            } catch {
+                log.error(error.description)
+                return .unavailable
+            }
+        }
+    }
+
+    /// The processor time and the peak resident memory of this process, in words.
+    private static func resourceUse() -> String {
+        var usage = rusage()
+        guard kedge_resource_usage(&usage) == 0 else { return "" }
+        let milliseconds =
+            Int64(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1_000
+            + Int64(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1_000
+        return "\(milliseconds) ms of CPU, \(usage.ru_maxrss) KiB at most"
+    }
+
+    /// What hangs on a bus with `simulated: true`: one of each chip that there is a twin of, at its usual address.
+    static func attachSimulatedDevices(_ bus: SimulatedI2CBus) {
+        bus.attach(SimulatedBME280(), at: 0x76)
+        bus.attach(SimulatedBMP280(), at: 0x77)
+    }
+}

@@ -1,0 +1,111 @@
+import CShim
+import Configuration
+import Kafka
+import Platform
+
+extension Subcommand {
+    /// Runs `body` with an event loop and a log; SIGTERM, SIGINT and SIGHUP are taken from here on.
+    static func withLoop(level: Log.Level = .info, _ body: (EventLoop, Log) -> ExitCode) -> ExitCode {
+        let log = Log.standardError(level: level)
+        // A reader that goes away (kedge watch | head) ends the writing, not the process.
+        _ = signal(SIGPIPE, SIG_IGN)
+        do throws(SystemError) {
+            return body(try EventLoop(), log)
+        } catch {
+            log.error(error.description)
+            return .failure
+        }
+    }
+}
+
+extension EventLoop {
+    /// Runs until a signal asks for the end, `stop()` is called, or `limit` has passed.
+    /// - Parameter onSignal: what to do instead of stopping the loop; a second signal stops it all the same.
+    func runUntilStopped(after limit: Interval?, log: Log, onSignal: (() -> Void)? = nil) {
+        var isStopping = false
+        let end = { [unowned(unsafe) self] in
+            if let onSignal, !isStopping {
+                isStopping = true
+                onSignal()
+            } else {
+                stop()
+            }
+        }
+        do throws(SystemError) {
+            try onSignals([SIGTERM, SIGINT, SIGHUP]) { _ in end() }
+            if let limit { after(limit, end) }
+            try run()
+        } catch {
+            log.error(error.description)
+        }
+    }
+}
+
+/// The process's environment.
+func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+/// How a Kafka client of the command line finds its brokers: `--config`, `--bootstrap` and `-X`.
+enum Connection {
+    static var options: [Options.Option] {
+        [
+            Options.Option("bootstrap", "HOST:PORT[,...]", letter: "b", "the brokers (KAFKA_BOOTSTRAP_SERVERS, or 127.0.0.1:9092)"),
+            Options.Option("config", "FILE", letter: "c", "take the Kafka properties from an agent's configuration"),
+            Options.Option("property", "NAME=VALUE", letter: "X", "a librdkafka property; may be repeated"),
+        ]
+    }
+
+    /// The properties that the options ask for; problems are written to standard error.
+    static func settings(_ options: Options) -> KafkaSettings? {
+        var all: [Property] = []
+        var file = "command line"
+        if let path = options.value("config") {
+            guard let settings = loadConfiguration(path) else { return nil }
+            file = path
+            if options.all("property").isEmpty, options.value("bootstrap") == nil { return settings.kafka }
+            all += settings.kafka.all
+        }
+        if let servers = options.value("bootstrap") {
+            all.append(Property(name: "bootstrap.servers", value: servers))
+        } else if options.value("config") == nil {
+            let servers = environment("KAFKA_BOOTSTRAP_SERVERS") ?? "127.0.0.1:9092"
+            all.append(Property(name: "bootstrap.servers", value: servers))
+        }
+        for text in options.all("property") {
+            let bytes = Array(text.utf8)
+            guard let equals = bytes.firstIndex(of: UInt8(ascii: "=")), equals > 0 else {
+                writeLine("-X takes NAME=VALUE, not \(text)", to: 2)
+                return nil
+            }
+            all.append(
+                Property(
+                    name: String(decoding: bytes[..<equals], as: UTF8.self),
+                    value: String(decoding: bytes[(equals + 1)...], as: UTF8.self)))
+        }
+        let diagnostics = Diagnostics(file: file)
+        let settings = KafkaSettings(
+            all: all, producer: [], consumer: [], mark: Mark(line: 1, column: 1), diagnostics: diagnostics)
+        for problem in diagnostics.problems { writeLine("\(file): \(problem.text)", to: 2) }
+        return diagnostics.isEmpty ? settings : nil
+    }
+}
+
+extension Options {
+    /// A whole number in `range`; `default` where the option is absent, `nil` where it is none.
+    func number(_ name: String, in range: ClosedRange<Int>, default absent: Int) -> Int? {
+        guard let text = value(name) else { return absent }
+        guard let number = Int(text), range.contains(number) else { return nil }
+        return number
+    }
+
+    /// A time with a unit; `.some(nil)` where the option is absent, `nil` where it is none.
+    func time(_ name: String) -> Interval?? {
+        guard let text = value(name) else { return .some(nil) }
+        guard let interval = Interval(text: text), interval > .zero else { return nil }
+        return .some(interval)
+    }
+
+    /// `--for`.
+    func limit() -> Interval?? { time("for") }
+
+    static var limitWanted: String { "--for takes a time with its unit, such as 10s or 5m" }
+}
