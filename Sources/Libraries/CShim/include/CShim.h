@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kafka_bind.h"
+
 /// errno of the calling thread (a macro in C, so Swift cannot name it).
 int kedge_errno(void);
 
