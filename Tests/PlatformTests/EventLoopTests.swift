@@ -17,7 +17,7 @@ import Testing
             seen.append("timer")
             event.signal()
         }
-        #expect(try loop.turn(until: { seen.count == 2 }))
+        #expect(try loop.wait { seen.count == 2 })
         #expect(seen == ["timer", "descriptor"])
     }
 
@@ -26,7 +26,7 @@ import Testing
         var late: Interval?
         let due = loop.time.now + .microseconds(12_300)
         loop.at(due) { late = loop.time.now - due }
-        #expect(try loop.turn(until: { late != nil }))
+        #expect(try loop.wait { late != nil })
         #expect(try #require(late) >= .zero)
     }
 
@@ -78,7 +78,7 @@ import Testing
             }
         }
         #expect(worker.pending == 100)
-        #expect(try loop.turn(until: { completions.count == 100 }))
+        #expect(try loop.wait { completions.count == 100 })
         #expect(jobs == Array(0..<100))
         #expect(completions == Array(0..<100))
         #expect(away && onLoop)
@@ -97,10 +97,10 @@ import Testing
         hung.perform { gate.wait() } completion: { hungDone = true }
         healthy.perform {} completion: { healthyDone = true }
         loop.after(.milliseconds(1)) { timer = true }
-        #expect(try loop.turn(until: { healthyDone && timer }))
+        #expect(try loop.wait { healthyDone && timer })
         #expect(!hungDone)
         gate.signal()
-        #expect(try loop.turn(until: { hungDone }))
+        #expect(try loop.wait { hungDone })
     }
 
     @Test func aWorkerWhoseJobHangsCanBeAbandoned() throws {

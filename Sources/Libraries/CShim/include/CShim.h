@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "gpio_shim.h"
+#include "kafka_bind.h"
 
 /// errno of the calling thread (a macro in C, so Swift cannot name it).
 int kedge_errno(void);

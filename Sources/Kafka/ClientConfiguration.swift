@@ -1,0 +1,98 @@
+import CRdkafka
+
+/// A `rd_kafka_conf_t` on its way to becoming a client: kedge's defaults, then the user's properties, then those
+/// that kedge owns, each overriding those before.
+final class ClientConfiguration {
+    private var configuration: OpaquePointer?
+    private let place: String
+
+    /// - Parameters:
+    ///   - client: `both` for one that never connects: the embedded broker's.
+    ///   - name: for `client.id`, and `group.id` of a consumer, where the user has set none.
+    /// - Throws: `KafkaError` naming the property that librdkafka refuses; never its value when that is hidden.
+    init(
+        _ client: DefaultProperty.Client, name: String, properties: [Property],
+        owned: [(name: StaticString, value: StaticString)]
+    ) throws(KafkaError) {
+        place =
+            switch client {
+            case .producer: "creating the producer"
+            case .consumer: "creating the consumer"
+            case .both: "creating the embedded broker"
+            }
+        configuration = rd_kafka_conf_new()
+        try set("client.id", name)
+        if client == .consumer { try set("group.id", name) }
+        for property in defaultProperties where property.client == .both || property.client == client {
+            if Self.isRuledOut(property, by: properties) { continue }
+            try set(property.name.text, property.value.text)
+        }
+        for property in properties { try set(property.name, property.value) }
+        for property in owned { try set(property.name.text, property.value.text) }
+        try set("log.queue", "true")
+    }
+
+    deinit { if let configuration { rd_kafka_conf_destroy(configuration) } }
+
+    /// A default that contradicts what the user chose yields to it.
+    private static func isRuledOut(_ property: DefaultProperty, by properties: [Property]) -> Bool {
+        if property.name.equals("enable.idempotence") {
+            return properties.contains {
+                switch $0.name {
+                case "acks", "request.required.acks": $0.value != "all" && $0.value != "-1"
+                case "retries", "message.send.max.retries": $0.value == "0"
+                case "max.in.flight", "max.in.flight.requests.per.connection": (Int($0.value) ?? 0) > 5
+                default: false
+                }
+            }
+        }
+        // A transaction has a time limit of its own, which a record's may not exceed.
+        if property.name.equals("message.timeout.ms") { return properties.contains { $0.name == "transactional.id" } }
+        return false
+    }
+
+    private func set(_ name: String, _ value: String) throws(KafkaError) {
+        guard let configuration else { throw KafkaError(RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE, place: place) }
+        switch ScratchConfiguration.set(name, value, in: configuration) {
+        case .accepted: return
+        case .unknown:
+            throw KafkaError(
+                RD_KAFKA_RESP_ERR__INVALID_ARG, place: place, reason: "\(name) is no property of librdkafka")
+        case .refused(let text):
+            let isHidden = Property(name: name, value: value).isHidden
+            throw KafkaError(
+                RD_KAFKA_RESP_ERR__INVALID_ARG, place: place,
+                reason: isHidden ? "\(name): librdkafka refuses the value (not shown)" : text)
+        }
+    }
+
+    /// A property's value as librdkafka took it, when it is a number.
+    func number(_ name: StaticString) -> Int? {
+        guard let configuration else { return nil }
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
+            var size = text.count
+            guard let start = text.baseAddress,
+                rd_kafka_conf_get(configuration, name.text, start, &size) == RD_KAFKA_CONF_OK
+            else { return nil }
+            return Int(String(cString: start))
+        }
+    }
+
+    /// Makes the client; its events of the kinds in `events` (`RD_KAFKA_EVENT_…`) come through its queue.
+    /// - Throws: `KafkaError` with librdkafka's text, such as for properties that contradict each other.
+    func start(_ type: rd_kafka_type_t, events: Int32) throws(KafkaError) -> OpaquePointer {
+        var failure: String?
+        var client: OpaquePointer?
+        rd_kafka_conf_set_events(configuration, events)
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { text in
+            guard let start = text.baseAddress else { return }
+            start[0] = 0
+            client = rd_kafka_new(type, configuration, start, text.count)
+            if client == nil { failure = String(cString: start) }
+        }
+        guard let client else { throw KafkaError(RD_KAFKA_RESP_ERR__INVALID_ARG, place: place, reason: failure) }
+        // librdkafka owns it from here on.
+        configuration = nil
+        return client
+    }
+}

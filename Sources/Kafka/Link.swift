@@ -1,0 +1,80 @@
+import CRdkafka
+import Platform
+
+/// Whether a client has its brokers, as far as its events tell, and what has been said about it.
+///
+/// librdkafka reports each failed attempt, but no success: a link counts as up again with the first
+/// acknowledgement, message or commit. Each kind of error is said once until then.
+final class Link {
+    /// `nil` until the first answer or the first failure of all brokers.
+    private(set) var isUp: Bool?
+    private var hasBeenUp = false
+    var onChange: ((Bool) -> Void)?
+    /// Such as "kafka producer".
+    let place: String
+
+    private let loop: any Loop
+    private let log: Log
+    private var downSince: Instant?
+    private var said: [Int32] = []
+    /// The last failure of one broker: why there is none when all are gone.
+    private var cause = ""
+
+    init(name: StaticString, loop: any Loop, log: Log) {
+        place = "kafka \(name.text)"
+        self.loop = loop
+        self.log = log
+    }
+
+    func failed(_ error: KafkaError) {
+        switch rd_kafka_resp_err_t(rawValue: error.code) {
+        case RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR__RESOLVE, RD_KAFKA_RESP_ERR__TIMED_OUT,
+            RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
+            // Of one broker; the others may do. When it is said, then as the cause.
+            cause = error.reason
+            log.debug("\(place): \(error.reason)")
+        case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+            goDown(cause.isEmpty ? error.reason : cause)
+        case RD_KAFKA_RESP_ERR__AUTHENTICATION, RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+            sayOnce(error, remedy: "check sasl.username, sasl.password and sasl.mechanism", isError: true)
+        case RD_KAFKA_RESP_ERR__SSL:
+            sayOnce(
+                error, remedy: "check ssl.ca.location, the names in the broker's certificate, and this clock",
+                isError: true)
+        default: sayOnce(error, remedy: nil, isError: error.isFatal)
+        }
+    }
+
+    func succeeded() {
+        if isUp == true && said.isEmpty { return }
+        said.removeAll(keepingCapacity: true)
+        cause = ""
+        if let downSince {
+            let seconds = (loop.time.now - downSince).milliseconds / 1_000
+            log.info("\(place): connected\(hasBeenUp ? " again" : "") after \(seconds) s")
+        } else if isUp == nil {
+            log.info("\(place): connected")
+        }
+        downSince = nil
+        let changed = isUp != true
+        isUp = true
+        hasBeenUp = true
+        if changed { onChange?(true) }
+    }
+
+    private func goDown(_ reason: String) {
+        guard downSince == nil else { return }
+        downSince = loop.time.now
+        log.warning("\(place): waiting for the broker: \(reason)")
+        isUp = false
+        onChange?(false)
+    }
+
+    /// Says an error, unless its kind has been said since the last success.
+    private func sayOnce(_ error: KafkaError, remedy: StaticString?, isError: Bool) {
+        guard !said.contains(error.code) else { return }
+        said.append(error.code)
+        let text = remedy.map { "\(error.description); \($0.text)" } ?? error.description
+        if isError { log.error(text) } else { log.warning(text) }
+    }
+}

@@ -1,0 +1,93 @@
+import CRdkafka
+import CShim
+
+/// The properties that the librdkafka in use knows, by its own table (`rd_kafka_conf_properties_show`), so that a
+/// newer library brings its new properties with it.
+struct PropertyCatalog {
+    struct Entry {
+        let name: String
+        /// Whether the producer, the consumer, take it.
+        let producer: Bool
+        let consumer: Bool
+        /// Such as `0 .. 900000` or `none, gzip, snappy`; empty for free text.
+        let range: String
+    }
+
+    let entries: [Entry]
+
+    /// Reads the table; empty when there is no memory for it.
+    init() {
+        var size = 0
+        guard let text = kedge_kafka_properties(&size) else {
+            entries = []
+            return
+        }
+        entries = Self.parse(UnsafeRawBufferPointer(start: text, count: size))
+        free(text)
+    }
+
+    func find(_ name: String) -> Entry? { entries.first { $0.name == name } }
+
+    /// The property whose name is closest to `name`, if one is close enough to be meant.
+    func nearest(to name: String) -> String? {
+        let wanted = Array(name.utf8)
+        var best: String?
+        var bestDistance = max(2, wanted.count / 3) + 1
+        func consider(_ candidate: String) {
+            let distance = editDistance(wanted, Array(candidate.utf8))
+            if distance < bestDistance {
+                best = candidate
+                bestDistance = distance
+            }
+        }
+        for entry in entries where !isOwned(entry.name) { consider(entry.name) }
+        for property in javaProperties {
+            if case .refused = property.treatment { continue }
+            consider(property.name.text)
+        }
+        return best
+    }
+
+    /// Rows are `name | C/P | range | default | importance | description`; the rest is headings.
+    private static func parse(_ text: UnsafeRawBufferPointer) -> [Entry] {
+        var entries: [Entry] = []
+        for line in text.split(separator: UInt8(ascii: "\n")) {
+            let columns = line.split(separator: UInt8(ascii: "|"), maxSplits: 3, omittingEmptySubsequences: false)
+            guard columns.count == 4 else { continue }
+            let scope = trimmed(columns[1])
+            guard scope == "*" || scope == "P" || scope == "C" else { continue }
+            entries.append(
+                Entry(
+                    name: trimmed(columns[0]), producer: scope != "C", consumer: scope != "P",
+                    range: trimmed(columns[2])))
+        }
+        return entries
+    }
+
+    private static func trimmed(_ bytes: Slice<UnsafeRawBufferPointer>) -> String {
+        var part = bytes
+        while part.first == 32 { part = part.dropFirst() }
+        while part.last == 32 { part = part.dropLast() }
+        return String(decoding: part, as: UTF8.self)
+    }
+}
+
+/// Whether kedge sets the property itself. All callbacks are its own.
+func isOwned(_ name: String) -> Bool {
+    name.hasSuffix("_cb") || ownedProperties.contains { $0.name.equals(name) }
+}
+
+/// How many bytes must be put in, taken out or replaced to make one text the other (Levenshtein).
+func editDistance(_ left: [UInt8], _ right: [UInt8]) -> Int {
+    var row = Array(0...right.count)
+    for (index, byte) in left.enumerated() {
+        var diagonal = row[0]
+        row[0] = index + 1
+        for column in 0..<right.count {
+            let replaced = diagonal + (byte == right[column] ? 0 : 1)
+            diagonal = row[column + 1]
+            row[column + 1] = min(replaced, diagonal + 1, row[column] + 1)
+        }
+    }
+    return row[right.count]
+}

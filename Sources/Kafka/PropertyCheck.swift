@@ -1,0 +1,129 @@
+import CRdkafka
+import Configuration
+
+/// Passes the user's properties through librdkafka's own check, one by one.
+struct PropertyCheck {
+    private let diagnostics: Diagnostics
+    private let catalog = PropertyCatalog()
+    private let scratch = ScratchConfiguration()
+
+    init(diagnostics: Diagnostics) { self.diagnostics = diagnostics }
+
+    func isForProducer(_ property: Property) -> Bool { catalog.find(property.name)?.producer ?? true }
+    func isForConsumer(_ property: Property) -> Bool { catalog.find(property.name)?.consumer ?? true }
+
+    /// The good ones, in librdkafka's names and units; the others are reported.
+    func pass(_ properties: [Property], for client: DefaultProperty.Client) -> [Property] {
+        var passed: [Property] = []
+        for written in properties {
+            if let property = translate(written), isKnown(property, to: client), isAccepted(property) {
+                passed.append(property)
+            }
+        }
+        return passed
+    }
+
+    private func translate(_ property: Property) -> Property? {
+        if property.name.hasSuffix("_cb") {
+            diagnostics.report(property.mark, "\(property.name) cannot be set: remove it: only a program can use it")
+            return nil
+        }
+        for foreign in ownedProperties where foreign.name.equals(property.name) { return apply(foreign, to: property) }
+        // A newer librdkafka may know some of Java's by itself.
+        if catalog.find(property.name) == nil {
+            for foreign in javaProperties where foreign.name.equals(property.name) {
+                return apply(foreign, to: property)
+            }
+        }
+        switch (property.name, property.value) {
+        // As Java writes them.
+        case ("auto.offset.reset", "none"): return property.with(value: "error")
+        case ("ssl.endpoint.identification.algorithm", ""): return property.with(value: "none")
+        default: return property
+        }
+    }
+
+    private func apply(_ foreign: ForeignProperty, to property: Property) -> Property? {
+        switch foreign.treatment {
+        case .refused(let remedy):
+            diagnostics.report(property.mark, "\(property.name) cannot be set: \(remedy.text)")
+            return nil
+        case .renamed(let name):
+            // Java's -1 is the system's own buffer size, which librdkafka writes as 0.
+            let isSystemSize = property.value == "-1" && property.name.hasSuffix("buffer.bytes")
+            return property.with(name: name.text, value: isSystemSize ? "0" : property.value)
+        case .inKibibytes(let name):
+            guard let bytes = Int64(property.value), bytes > 0 else {
+                diagnostics.report(
+                    property.mark, "\(property.name): \(property.shownValue)", expected: "a number of bytes")
+                return nil
+            }
+            return property.with(name: name.text, value: "\((bytes - 1) / 1_024 + 1)")
+        }
+    }
+
+    private func isKnown(_ property: Property, to client: DefaultProperty.Client) -> Bool {
+        guard let entry = catalog.find(property.name) else { return true }
+        switch client {
+        case .producer where !entry.producer:
+            diagnostics.report(property.mark, "\(property.name) is for consumers: move it to kafka.consumer")
+            return false
+        case .consumer where !entry.consumer:
+            let remedy =
+                property.name == "request.timeout.ms" ? "use socket.timeout.ms" : "move it to kafka.producer"
+            diagnostics.report(property.mark, "\(property.name) is for producers: \(remedy)")
+            return false
+        default: return true
+        }
+    }
+
+    private func isAccepted(_ property: Property) -> Bool {
+        switch scratch.set(property.name, property.value) {
+        case .accepted: return true
+        case .unknown:
+            let hint = catalog.nearest(to: property.name).map { ", did you mean \($0)?" } ?? ""
+            diagnostics.report(property.mark, "\(property.name) is no property of librdkafka\(hint)")
+        case .refused(let text):
+            let range = catalog.find(property.name)?.range ?? ""
+            if !range.isEmpty {
+                diagnostics.report(property.mark, "\(property.name): \(property.shownValue)", expected: range)
+            } else if property.isHidden {
+                // librdkafka's text may quote the value.
+                diagnostics.report(property.mark, "\(property.name): librdkafka refuses the value (not shown)")
+            } else {
+                diagnostics.report(property.mark, "\(property.name): \(text)")
+            }
+        }
+        return false
+    }
+}
+
+/// A `rd_kafka_conf_t` to try values on.
+final class ScratchConfiguration {
+    enum Answer {
+        case accepted, unknown
+        case refused(String)
+    }
+
+    private let configuration: OpaquePointer? = rd_kafka_conf_new()
+
+    deinit { if let configuration { rd_kafka_conf_destroy(configuration) } }
+
+    func set(_ name: String, _ value: String) -> Answer {
+        guard let configuration else { return .refused("no memory") }
+        return Self.set(name, value, in: configuration)
+    }
+
+    /// Sets a property of any `rd_kafka_conf_t`.
+    static func set(_ name: String, _ value: String, in configuration: OpaquePointer) -> Answer {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { text in
+            guard let start = text.baseAddress else { return .refused("no memory") }
+            start[0] = 0
+            switch rd_kafka_conf_set(configuration, name, value, start, text.count) {
+            case RD_KAFKA_CONF_OK: return .accepted
+            case RD_KAFKA_CONF_UNKNOWN: return .unknown
+            default: return .refused(String(cString: start))
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+import Configuration
+import Kafka
+import Platform
+import TestSupport
+import Testing
+
+@Suite struct PropertiesTests {
+    /// The settings and what was said about these properties, one line each.
+    private func check(
+        all: KeyValuePairs<String, String> = [:], producer: KeyValuePairs<String, String> = [:],
+        consumer: KeyValuePairs<String, String> = [:], isSecret: Bool = false
+    ) -> (KafkaSettings, [String]) {
+        let diagnostics = Diagnostics(file: "kedge.yaml")
+        func properties(_ pairs: KeyValuePairs<String, String>, line: Int) -> [Property] {
+            pairs.enumerated().map {
+                Property(
+                    name: $1.key, value: $1.value, mark: Mark(line: line, column: $0 + 1), isSecret: isSecret)
+            }
+        }
+        let bootstrap = Property(name: "bootstrap.servers", value: "h:9092", mark: Mark(line: 1, column: 1))
+        let settings = KafkaSettings(
+            all: [bootstrap] + properties(all, line: 10), producer: properties(producer, line: 20),
+            consumer: properties(consumer, line: 30), mark: Mark(line: 1, column: 1), diagnostics: diagnostics)
+        return (settings, diagnostics.lines)
+    }
+
+    private func value(_ name: String, in properties: [Property]) -> String? {
+        properties.last { $0.name == name }?.value
+    }
+
+    @Test func goodOnesPassAndGoWhereTheyBelong() {
+        let (settings, lines) = check(
+            all: ["security.protocol": "SASL_SSL", "linger.ms": "50", "group.id": "g", "client.id": "c"],
+            producer: ["acks": "all", "compression.type": "zstd", "batch.size": "1000"],
+            consumer: ["auto.offset.reset": "earliest", "fetch.min.bytes": "10"])
+        #expect(lines == [])
+        #expect(
+            settings.producer.map(\.name)
+                == ["bootstrap.servers", "security.protocol", "linger.ms", "client.id", "acks", "compression.type", "batch.size"])
+        #expect(
+            settings.consumer.map(\.name)
+                == ["bootstrap.servers", "security.protocol", "group.id", "client.id", "auto.offset.reset", "fetch.min.bytes"])
+    }
+
+    @Test(arguments: [
+        ("linger.sm", "linger.ms"), ("bootstrap.server", "bootstrap.servers"), ("compresion.type", "compression.type"),
+        ("buffer.memroy", "buffer.memory"), ("queue.buffering.max.kbyte", "queue.buffering.max.kbytes"),
+    ])
+    func unknownOneIsAnsweredWithTheNearest(_ wrong: String, _ right: String) {
+        let (settings, lines) = check(all: [wrong: "1"])
+        #expect(lines == ["kedge.yaml:10:1: \(wrong) is no property of librdkafka, did you mean \(right)?"])
+        #expect(settings.producer.map(\.name) == ["bootstrap.servers"])
+    }
+
+    @Test func nothingNearIsNotSuggested() {
+        let (_, lines) = check(all: ["colour": "blue"])
+        #expect(lines == ["kedge.yaml:10:1: colour is no property of librdkafka"])
+    }
+
+    @Test func wrongValuesAreAnsweredWithTheRange() {
+        let (settings, lines) = check(
+            producer: ["linger.ms": "soon", "batch.size": "-1", "compression.type": "rar", "enable.idempotence": "maybe"])
+        #expect(
+            lines == [
+                "kedge.yaml:20:1: linger.ms: \"soon\", expected 0 .. 900000",
+                "kedge.yaml:20:2: batch.size: \"-1\", expected 1 .. 2147483647",
+                "kedge.yaml:20:3: compression.type: \"rar\", expected none, gzip, snappy, lz4, zstd",
+                "kedge.yaml:20:4: enable.idempotence: \"maybe\", expected true, false",
+            ])
+        #expect(settings.producer.map(\.name) == ["bootstrap.servers"])
+    }
+
+    @Test func oneOfTheOtherClientIsRefused() {
+        let (_, lines) = check(
+            producer: ["group.id": "g", "fetch.min.bytes": "1"], consumer: ["linger.ms": "5", "request.timeout.ms": "1000"])
+        #expect(
+            lines == [
+                "kedge.yaml:20:1: group.id is for consumers: move it to kafka.consumer",
+                "kedge.yaml:20:2: fetch.min.bytes is for consumers: move it to kafka.consumer",
+                "kedge.yaml:30:1: linger.ms is for producers: move it to kafka.producer",
+                "kedge.yaml:30:2: request.timeout.ms is for producers: use socket.timeout.ms",
+            ])
+    }
+
+    @Test func javaNamesAreTranslated() {
+        let (settings, lines) = check(
+            all: ["send.buffer.bytes": "-1", "receive.buffer.bytes": "8192", "ssl.endpoint.identification.algorithm": ""],
+            producer: [
+                "buffer.memory": "33554432", "max.request.size": "2000000", "delivery.timeout.ms": "30000",
+                "max.in.flight.requests.per.connection": "5", "compression.lz4.level": "3",
+            ],
+            consumer: ["fetch.max.wait.ms": "100", "max.partition.fetch.bytes": "1000", "auto.offset.reset": "none"])
+        #expect(lines == [])
+        #expect(value("queue.buffering.max.kbytes", in: settings.producer) == "32768")
+        #expect(value("message.max.bytes", in: settings.producer) == "2000000")
+        #expect(value("compression.level", in: settings.producer) == "3")
+        #expect(value("socket.send.buffer.bytes", in: settings.producer) == "0")
+        #expect(value("socket.receive.buffer.bytes", in: settings.consumer) == "8192")
+        #expect(value("ssl.endpoint.identification.algorithm", in: settings.consumer) == "none")
+        #expect(value("fetch.wait.max.ms", in: settings.consumer) == "100")
+        #expect(value("auto.offset.reset", in: settings.consumer) == "error")
+    }
+
+    @Test(arguments: [("1", "1"), ("1024", "1"), ("1025", "2"), ("9223372036854775807", nil), ("0", nil), ("32MB", nil)])
+    func bytesBecomeKibibytesRoundedUp(_ bytes: String, _ kibibytes: String?) {
+        let (settings, lines) = check(producer: ["buffer.memory": bytes])
+        #expect(value("queue.buffering.max.kbytes", in: settings.producer) == kibibytes)
+        #expect(lines.isEmpty == (kibibytes != nil))
+    }
+
+    @Test func everyRefusalSaysWhatToDoInstead() {
+        for property in javaProperties + ownedProperties {
+            let name = property.name.description
+            guard case .refused(let remedy) = property.treatment else { continue }
+            let (settings, lines) = check(all: [name: "x"])
+            #expect(lines == ["kedge.yaml:10:1: \(name) cannot be set: \(remedy.description)"])
+            #expect(settings.producer.count == 1 && settings.consumer.count == 1)
+        }
+        let (_, lines) = check(producer: ["dr_msg_cb": "x"])
+        #expect(lines == ["kedge.yaml:20:1: dr_msg_cb cannot be set: remove it: only a program can use it"])
+    }
+
+    @Test(arguments: [
+        "sasl.password", "ssl.key.password", "ssl.key.pem", "ssl.keystore.password", "sasl.jaas.config", "ssl.key.pasword",
+        "sasl.oauthbearer.client.secret", "linger.ms", "buffer.memory", "security.protocol", "partitioner",
+    ])
+    func secretsNeverAppear(_ name: String) {
+        let (_, lines) = check(all: [name: "s3cr3t-value"], isSecret: true)
+        #expect(lines.allSatisfy { !$0.contains("s3cr3t") })
+        let isSecretByName = name.contains("pass") || name.contains("secret") || name.contains("key") || name.contains("jaas")
+        if isSecretByName {
+            let (_, lines) = check(all: [name: "s3cr3t-value"])
+            #expect(lines.allSatisfy { !$0.contains("s3cr3t") })
+        }
+    }
+
+    @Test func aSecretThatOnlyTheClientCanCheckIsHiddenToo() throws {
+        let fixture = try Fixture(mocked: true)
+        let error = #expect(throws: KafkaError.self) {
+            try Producer(
+                name: "n",
+                properties: fixture.properties([
+                    "security.protocol": "ssl", "ssl.key.pem": "s3cr3t", "ssl.certificate.pem": "x", "ssl.key.password": "s3cr3t",
+                ]), loop: fixture.loop, log: fixture.log)
+        }
+        #expect(error?.description.contains("s3cr3t") == false)
+        #expect(fixture.lines.allSatisfy { !$0.contains("s3cr3t") })
+    }
+
+    @Test func missingBrokersAreReported() {
+        let diagnostics = Diagnostics(file: "kedge.yaml")
+        _ = KafkaSettings(all: [], producer: [], consumer: [], mark: Mark(line: 7, column: 3), diagnostics: diagnostics)
+        #expect(
+            diagnostics.lines
+                == ["kedge.yaml:7:3: kafka has no bootstrap.servers, expected all: { bootstrap.servers: \"host:9092\" }"])
+    }
+
+    @Test func defaultsAreTakenByTheLibraryInUse() throws {
+        for property in defaultProperties {
+            let (_, lines) = check(
+                all: property.client == .both ? [property.name.description: property.value.description] : [:],
+                producer: property.client == .producer ? [property.name.description: property.value.description] : [:],
+                consumer: property.client == .consumer ? [property.name.description: property.value.description] : [:])
+            #expect(lines == [], "\(property.name)")
+            #expect(property.reason.utf8CodeUnitCount > 10)
+        }
+    }
+
+    @Test func laterPropertiesWin() throws {
+        let settings = KafkaSettings(bootstrapServers: "a:1").replacing(bootstrapServers: "b:2")
+        #expect(value("bootstrap.servers", in: settings.producer) == "b:2")
+        #expect(value("bootstrap.servers", in: settings.consumer) == "b:2")
+    }
+}
