@@ -51,7 +51,8 @@ let package = Package(
         stage("Hardware", ["Platform", "CShim", "CI2C"], links: ["i2c"]),
         stage("Records", ["Platform", "Configuration", "CShim"]),
         stage("Filters", ["Platform", "Records", "Configuration"]),
-        stage("Sensors", ["Platform", "Records", "Hardware", "Configuration", "CShim"]),
+        stage(
+            "Sensors", ["Platform", "Records", "Hardware", "Configuration", "CShim", "CJansson"], links: ["jansson"]),
         stage("Outbox", ["Platform", "Records", "Configuration"]),
         stage("Kafka", ["Platform", "Records", "Configuration", "CRdkafka", "CShim"], links: ["rdkafka"]),
         stage("Actuators", ["Platform", "Hardware", "Records", "Configuration"]),
