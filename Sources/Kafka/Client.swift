@@ -14,6 +14,8 @@ final class Client {
     var onError: ((OpaquePointer, KafkaError) -> Bool)?
     /// Called after each event, when its memory is given back.
     var afterEvent: (() -> Void)?
+    /// Whether there ought to be a connection now: one that is idle may be closed.
+    var needsBroker: () -> Bool = { true }
     private(set) var isOpen = true
 
     /// All events come through it; `nil` once it has been given back.
@@ -103,8 +105,10 @@ final class Client {
             let error = error(of: event)
             if onError?(event, error) != true { link.failed(error) }
         case RD_KAFKA_EVENT_STATS:
-            // Only there when the user asks for them; a broker that is connected shows a link that is idle.
-            if let text = rd_kafka_event_stats(event), strstr(text, "\"state\":\"UP\"") != nil { link.succeeded() }
+            // STATISTICS.md: every broker has a `state`.
+            if let text = rd_kafka_event_stats(event) {
+                link.observed(isConnected: strstr(text, "\"state\":\"UP\"") != nil, isNeeded: needsBroker())
+            }
             onEvent?(event, type)
         default: onEvent?(event, type)
         }

@@ -34,6 +34,9 @@ public let defaultProperties: [DefaultProperty] = [
     DefaultProperty(
         .both, "log.connection.close", "false", "brokers close idle connections by design; that is no news"),
     DefaultProperty(
+        .both, "statistics.interval.ms", "5000",
+        "how soon kedge knows that its brokers are lost or back when nothing is sent; 0 leaves that to chance"),
+    DefaultProperty(
         .producer, "queue.buffering.max.kbytes", "4096",
         "1 GiB by default; more than this waits in the outbox, which has a bound of its own"),
     DefaultProperty(

@@ -3,8 +3,9 @@ import Platform
 
 /// Whether a client has its brokers, as far as its events tell, and what has been said about it.
 ///
-/// librdkafka reports each failed attempt, but no success: a link counts as up again with the first
-/// acknowledgement, message or commit. Each kind of error is said once until then.
+/// librdkafka reports each failed attempt, but no success, and that all brokers are down only when it finds them down
+/// in the same instant. So a link is up with any acknowledgement, message or commit, and the statistics decide when
+/// there is none. Each kind of error is said once until then.
 final class Link {
     /// `nil` until the first answer or the first failure of all brokers.
     private(set) var isUp: Bool?
@@ -19,6 +20,8 @@ final class Link {
     private var said: [Int32] = []
     /// The last failure of one broker: why there is none when all are gone.
     private var cause = ""
+    /// Statistics in a row that show no broker. One may fall into a moment between two connections.
+    private var absences = 0
 
     init(name: StaticString, loop: any Loop, log: Log) {
         place = "kafka \(name.text)"
@@ -45,7 +48,18 @@ final class Link {
         }
     }
 
+    /// What the statistics say.
+    func observed(isConnected: Bool, isNeeded: Bool) {
+        if isConnected {
+            succeeded()
+        } else if isNeeded {
+            absences += 1
+            if absences >= 2 { goDown(cause.isEmpty ? "none is connected" : cause) }
+        }
+    }
+
     func succeeded() {
+        absences = 0
         if isUp == true && said.isEmpty { return }
         said.removeAll(keepingCapacity: true)
         cause = ""

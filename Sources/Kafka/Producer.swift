@@ -50,6 +50,7 @@ public final class Producer: RecordTransport {
             return false
         }
         client.afterEvent = { [unowned(unsafe) self] in self.offerRoom() }
+        client.needsBroker = { [unowned(unsafe) self] in self.counters.outstanding > 0 }
         client.link.onChange = { [unowned(unsafe) self] isUp in self.onLink?(isUp) }
     }
 

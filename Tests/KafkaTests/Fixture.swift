@@ -46,6 +46,7 @@ final class Fixture {
         [
             Property(name: "bootstrap.servers", value: bootstrap), Property(name: "reconnect.backoff.ms", value: "50"),
             Property(name: "reconnect.backoff.max.ms", value: "200"),
+            Property(name: "statistics.interval.ms", value: "100"),
         ] + more.map { Property(name: $0.key, value: $0.value) }
     }
 
