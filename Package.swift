@@ -63,7 +63,12 @@ let package = Package(
                 "Platform", "Configuration", "Hardware", "Sensors", "Filters", "Records", "Outbox", "Kafka",
                 "Commands", "Actuators",
             ]),
-        .executableTarget(name: "kedge", dependencies: ["Agent", "CShim"], swiftSettings: strict),
+        .executableTarget(
+            name: "kedge",
+            dependencies: [
+                "Agent", "Platform", "Configuration", "Hardware", "Sensors", "Filters", "Records", "Outbox", "Kafka",
+                "Commands", "Actuators", "CShim",
+            ], swiftSettings: strict),
 
         .target(
             name: "TestSupport", dependencies: ["Platform"], path: "Tests/TestSupport", swiftSettings: strict),
@@ -78,6 +83,8 @@ let package = Package(
         tests("Actuators", ["Hardware", "Configuration"]),
         tests("Commands", ["Actuators", "Hardware", "Configuration"]),
         tests("Agent", []),
+        // Runs the built binary as a user would.
+        .testTarget(name: "SystemTests", dependencies: ["kedge"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11

@@ -104,8 +104,11 @@ public final class Agent {
         sampler.start()
     }
 
-    /// Whether commands are received now: the consumer has its place in a topic.
-    public var isReceivingCommands: Bool { commands?.isReceiving ?? false }
+    /// Called with a topic of commands when what is sent to it is received from now on.
+    public var onReceiving: ((String) -> Void)? {
+        get { commands?.onReceiving }
+        set { commands?.onReceiving = newValue }
+    }
 
     /// Ends in order: sampling and commands at once, then the actuators go to their safe values, then what is queued
     /// is sent for at most `stop_within`.
@@ -114,7 +117,7 @@ public final class Agent {
         guard onStopped == nil else { return }
         onStopped = done
         sampler.stop()
-        commands?.stop()
+        commands?.close()
         for actuator in actuators { actuator.stop() }
         let deadline = loop.time.now + settings.stopWithin
         if !outbox.isEmpty { log.info("sending the last \(outbox.pendingCount) records") }

@@ -38,6 +38,26 @@ public struct AgentSettings {
         }
     }
 
+    /// Put together by hand, for the demonstration and for tests; a configuration is read by `decode`.
+    public init(
+        node: String, layer: String? = nil, kafka: KafkaSettings, records: RecordSettings = RecordSettings(),
+        outbox: OutboxSettings = OutboxSettings(), buses: [BusSettings] = [], sensors: [SensorSettings] = [],
+        actuators: [ActuatorPlan] = [], commands: CommandSettings, stopWithin: Interval = .seconds(10),
+        logLevel: Log.Level = .info
+    ) {
+        self.node = node
+        self.layer = layer
+        self.kafka = kafka
+        self.records = records
+        self.outbox = outbox
+        self.buses = buses
+        self.sensors = sensors
+        self.actuators = actuators
+        self.commands = commands
+        self.stopWithin = stopWithin
+        self.logLevel = logLevel
+    }
+
     /// Channels of all sensors.
     public var channelCount: Int { sensors.reduce(0) { $0 + $1.channels.count } }
 
@@ -146,24 +166,13 @@ private struct AgentDecoder {
 
     private func decodeSensors(defaultTopic: String, _ names: TopicNames) -> [AgentSettings.SensorSettings] {
         var sensors: [AgentSettings.SensorSettings] = []
-        var identifiers: [String: Mark] = [:]
-        for reader in root.readers("sensors") {
-            guard let plan = SensorPlan.decode(reader) else { continue }
-            for series in plan.series {
-                if let first = identifiers[series.sensorID] {
-                    diagnostics.report(
-                        reader.mark(of: "id"),
-                        "\(reader.path).id: \"\(series.sensorID)\" is taken by the sensor on line \(first.line) already")
-                } else {
-                    identifiers[series.sensorID] = plan.mark
-                }
-            }
+        for plan in Registry.sensors(root.list("sensors") ?? [], names, diagnostics: diagnostics) {
             var channels: [AgentSettings.SensorSettings.Lane] = []
             for channel in plan.channels {
-                let place =
-                    channel.filters == nil ? reader.path : "\(reader.path).channels.\(channel.channel.name)"
+                // A chain has a memory: each channel gets its own, also of the filters that stand at the sensor.
+                let place = channel.filters == nil ? plan.id : "\(plan.id).\(channel.channel.name)"
                 let filters = (channel.filters ?? plan.filters).map {
-                    FilterChain.decode(node: $0, path: "\(place).filters", diagnostics: diagnostics)
+                    FilterChain.decode(node: $0, path: "sensor \(place): filters", diagnostics: diagnostics)
                 }
                 channels.append(
                     AgentSettings.SensorSettings.Lane(

@@ -19,9 +19,8 @@ extension Sampler {
             switch plan.make {
             case .onLoop(let make): add(plan, driver: make(), on: nil, base: first)
             case .onFiles(let make):
-                let queue = try files ?? Worker(name: "files", loop: loop)
-                files = queue
-                add(plan, driver: make(), on: queue, base: first)
+                if files == nil { files = try Worker(name: "files", loop: loop) }
+                add(plan, driver: make(), on: files, base: first)
             case .onBus(let name, _, let make):
                 if let known = opened.first(where: { $0.bus.name == name }) {
                     add(plan, driver: make(known.bus), on: known.queue, base: first)

@@ -49,12 +49,13 @@ public enum Registry {
     }
 
     /// Takes the list under `sensors`. What is wrong is reported, and the sensor left out.
-    public static func sensors(_ nodes: [Node], diagnostics: Diagnostics) -> [SensorPlan] {
+    /// - Parameter names: what `{node}` and `{layer}` in a topic stand for.
+    public static func sensors(_ nodes: [Node], _ names: TopicNames, diagnostics: Diagnostics) -> [SensorPlan] {
         var plans: [SensorPlan] = []
         var taken: [(sensorID: String, mark: Mark)] = []
         for (index, node) in nodes.enumerated() {
             let reader = Reader(node, path: "sensors[\(index)]", diagnostics: diagnostics)
-            let plan = sensor(reader)
+            let plan = sensor(reader, names)
             guard let plan else { continue }
             // Records are told apart by these names, whether they are a sensor's or a channel's.
             for series in plan.series {
@@ -72,11 +73,11 @@ public enum Registry {
     }
 
     /// Takes one sensor; `nil` when something was wrong with it, which is then reported.
-    public static func sensor(_ reader: Reader) -> SensorPlan? {
+    public static func sensor(_ reader: Reader, _ names: TopicNames) -> SensorPlan? {
         let drivers = drivers
         let id = reader.requiredString("id")
         let every = reader.interval("every", in: .milliseconds(1) ... .seconds(86_400))
-        let topic = reader.string("topic")
+        let topic = reader.topic("topic", names)
         let filters = reader.node("filters")
         let channels = reader.node("channels")
         if let id, id.utf8.isEmpty || id.utf8.count > 200 || id.utf8.contains(where: { $0 < 32 }) {
@@ -96,12 +97,14 @@ public enum Registry {
         guard let id, let decoded else { return nil }
         return SensorPlan(
             id: id, driver: driver.name, mark: reader.mark, every: period,
-            channels: plan(decoded.channels, channels, reader), topic: topic, filters: filters,
+            channels: plan(decoded.channels, channels, reader, names), topic: topic, filters: filters,
             claims: decoded.claims, make: decoded.make)
     }
 
     /// What `channels:` says about each of the driver's channels.
-    private static func plan(_ channels: [Channel], _ node: Node?, _ reader: Reader) -> [ChannelPlan] {
+    private static func plan(
+        _ channels: [Channel], _ node: Node?, _ reader: Reader, _ names: TopicNames
+    ) -> [ChannelPlan] {
         var plans = channels.map { ChannelPlan($0) }
         guard let node else { return plans }
         if channels.count == 1, channels[0].name.utf8.isEmpty {
@@ -110,8 +113,8 @@ public enum Registry {
                 expected: "its keys (filters, topic) at the sensor itself")
             return plans
         }
-        let names = Reader(node, path: reader.path + ".channels", diagnostics: reader.diagnostics)
-        for entry in names.entries() {
+        let mapping = Reader(node, path: reader.path + ".channels", diagnostics: reader.diagnostics)
+        for entry in mapping.entries() {
             guard let index = channels.firstIndex(where: { $0.name == entry.key.text }) else {
                 var known = ""
                 for channel in channels { known += (known.isEmpty ? "" : ", ") + channel.name }
@@ -120,9 +123,9 @@ public enum Registry {
                 continue
             }
             let channel = Reader(
-                entry.value, path: "\(names.path).\(entry.key.text)", diagnostics: reader.diagnostics)
+                entry.value, path: "\(mapping.path).\(entry.key.text)", diagnostics: reader.diagnostics)
             plans[index] = ChannelPlan(
-                channels[index], isEnabled: channel.boolean("enabled") ?? true, topic: channel.string("topic"),
+                channels[index], isEnabled: channel.boolean("enabled") ?? true, topic: channel.topic("topic", names),
                 filters: channel.node("filters"))
             channel.finish()
         }

@@ -1,3 +1,4 @@
+import Actuators
 import Agent
 import CShim
 import Configuration
@@ -11,7 +12,7 @@ extension Subcommand {
         Subcommand(
             name: "check", summary: "check a configuration", synopsis: "[options] [CONFIG]",
             description: """
-                Reads CONFIG (\(defaultConfiguration)) as `kedge run` would and reports every
+                Reads CONFIG (/etc/kedge/kedge.yaml) as `kedge run` would and reports every
                 mistake in it as FILE:LINE:COLUMN: what, what was expected. Brokers are not
                 asked.
 
@@ -20,8 +21,8 @@ extension Subcommand {
                 A line that the running agent holds itself counts as there.
                 """,
             options: [
-                Option("hardware", "ask every configured device, too"),
-                Option("json", "print one JSON object: file, ok, problems, devices"),
+                Options.Option(flag: "hardware", "ask every configured device, too"),
+                Options.Option(flag: "json", "print one JSON object: file, ok, problems, devices"),
             ],
             operands: 0...1,
             examples: """

@@ -9,11 +9,18 @@ struct Options {
         let value: StaticString?
         let summary: StaticString
 
-        /// - Parameter value: what the value is called in the help; `nil` for a flag.
-        init(_ name: StaticString, _ value: StaticString? = nil, letter: Unicode.Scalar? = nil, _ summary: StaticString) {
+        /// - Parameter value: what the value is called in the help.
+        init(_ name: StaticString, _ value: StaticString, letter: Unicode.Scalar? = nil, _ summary: StaticString) {
             self.name = name
             self.letter = letter
             self.value = value
+            self.summary = summary
+        }
+
+        init(flag name: StaticString, _ summary: StaticString) {
+            self.name = name
+            letter = nil
+            value = nil
             self.summary = summary
         }
     }

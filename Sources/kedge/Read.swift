@@ -10,7 +10,7 @@ extension Subcommand {
         Subcommand(
             name: "read", summary: "sample every sensor once and print it, without Kafka", synopsis: "[options] [CONFIG]",
             description: """
-                Measures every sensor of CONFIG (\(defaultConfiguration)) once, now, and prints
+                Measures every sensor of CONFIG (/etc/kedge/kedge.yaml) once, now, and prints
                 one line a channel: its sensorID, value and unit, or why there is none. With
                 --json each line is the record as the agent would send it. Filters are not
                 applied. Not while the agent runs: its GPIO lines are taken.
@@ -18,8 +18,8 @@ extension Subcommand {
                 Exits with 69 when any sensor failed.
                 """,
             options: [
-                Option("sensor", "ID", letter: "s", "only this sensor; may be repeated"),
-                Option("json", "print records"),
+                Options.Option("sensor", "ID", letter: "s", "only this sensor; may be repeated"),
+                Options.Option(flag: "json", "print records"),
             ],
             operands: 0...1,
             examples: """

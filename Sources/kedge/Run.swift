@@ -26,7 +26,7 @@ extension Subcommand {
             name: "run", summary: "run the agent", synopsis: "[options] [CONFIG]",
             description: """
                 Reads the sensors, delivers their records to Kafka and carries out commands, as
-                CONFIG (\(defaultConfiguration)) says, until SIGTERM, SIGINT or SIGHUP: then
+                CONFIG (/etc/kedge/kedge.yaml) says, until SIGTERM, SIGINT or SIGHUP: then
                 sampling ends, actuators go to their safe values, and what is queued is sent
                 for at most `stop_within` (10 s). A second signal ends at once.
 
@@ -34,7 +34,7 @@ extension Subcommand {
                 with priorities when the journal reads them. Under systemd it notifies
                 readiness and answers the watchdog.
                 """,
-            options: [Option("for", "TIME", "end by itself after this time, such as 1h")],
+            options: [Options.Option("for", "TIME", "end by itself after this time, such as 1h")],
             operands: 0...1,
             examples: """
                 kedge run kedge.yaml

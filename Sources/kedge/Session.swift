@@ -1,3 +1,4 @@
+import Agent
 import CShim
 import Configuration
 import Kafka
@@ -8,7 +9,7 @@ extension Subcommand {
     static func withLoop(level: Log.Level = .info, _ body: (EventLoop, Log) -> ExitCode) -> ExitCode {
         let log = Log.standardError(level: level)
         // A reader that goes away (kedge watch | head) ends the writing, not the process.
-        _ = signal(SIGPIPE, SIG_IGN)
+        kedge_ignore_broken_pipes()
         do throws(SystemError) {
             return body(try EventLoop(), log)
         } catch {
@@ -57,16 +58,14 @@ enum Connection {
     /// The properties that the options ask for; problems are written to standard error.
     static func settings(_ options: Options) -> KafkaSettings? {
         var all: [Property] = []
-        var file = "command line"
+        var configured: KafkaSettings?
         if let path = options.value("config") {
             guard let settings = loadConfiguration(path) else { return nil }
-            file = path
-            if options.all("property").isEmpty, options.value("bootstrap") == nil { return settings.kafka }
-            all += settings.kafka.all
+            configured = settings.kafka
         }
         if let servers = options.value("bootstrap") {
             all.append(Property(name: "bootstrap.servers", value: servers))
-        } else if options.value("config") == nil {
+        } else if configured == nil {
             let servers = environment("KAFKA_BOOTSTRAP_SERVERS") ?? "127.0.0.1:9092"
             all.append(Property(name: "bootstrap.servers", value: servers))
         }
@@ -81,11 +80,16 @@ enum Connection {
                     name: String(decoding: bytes[..<equals], as: UTF8.self),
                     value: String(decoding: bytes[(equals + 1)...], as: UTF8.self)))
         }
-        let diagnostics = Diagnostics(file: file)
+        let diagnostics = Diagnostics(file: "")
         let settings = KafkaSettings(
-            all: all, producer: [], consumer: [], mark: Mark(line: 1, column: 1), diagnostics: diagnostics)
-        for problem in diagnostics.problems { writeLine("\(file): \(problem.text)", to: 2) }
-        return diagnostics.isEmpty ? settings : nil
+            all: all, producer: configured?.producer ?? [], consumer: configured?.consumer ?? [],
+            mark: Mark(line: 1, column: 1), diagnostics: diagnostics)
+        for problem in diagnostics.problems { writeLine(problem.text, to: 2) }
+        guard diagnostics.isEmpty else { return nil }
+        // The command line comes last, so that it wins over the file.
+        return KafkaSettings(
+            producer: settings.producer + settings.producer.filter { all.contains($0) },
+            consumer: settings.consumer + settings.consumer.filter { all.contains($0) })
     }
 }
 

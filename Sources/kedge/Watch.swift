@@ -14,10 +14,10 @@ extension Subcommand {
                 not exist yet is waited for.
                 """,
             options: Connection.options + [
-                Option("from", "WHERE", "beginning, end (the default), or -N: the last N of each partition"),
-                Option("count", "N", letter: "n", "end after N records"),
-                Option("for", "TIME", "end by itself after this time, such as 10s"),
-                Option("json", "print each record as a JSON object"),
+                Options.Option("from", "WHERE", "beginning, end (the default), or -N: the last N of each partition"),
+                Options.Option("count", "N", letter: "n", "end after N records"),
+                Options.Option("for", "TIME", "end by itself after this time, such as 10s"),
+                Options.Option(flag: "json", "print each record as a JSON object"),
             ],
             operands: 1...1,
             examples: """

@@ -125,3 +125,7 @@ int kedge_notify(const char *message) {
     errno = failure;
     return sent < 0 ? -1 : 1;
 }
+
+void kedge_ignore_broken_pipes(void) { signal(SIGPIPE, SIG_IGN); }
+
+int kedge_resource_usage(struct rusage *usage) { return getrusage(RUSAGE_SELF, usage); }

@@ -52,4 +52,10 @@ const char *kedge_argument(int index);
 /// Returns 1 when it was sent, 0 when there is no such socket, -1 with errno when sending failed.
 int kedge_notify(const char *message);
 
+/// Lets writing to a pipe without a reader fail with EPIPE instead of ending the process.
+void kedge_ignore_broken_pipes(void);
+
+/// getrusage(2) of this process. Returns 0.
+int kedge_resource_usage(struct rusage *usage);
+
 #endif
