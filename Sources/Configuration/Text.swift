@@ -5,8 +5,6 @@ func sameBytes(_ left: String, _ right: String) -> Bool {
 }
 
 extension String {
-    init(_ text: StaticString) { self = text.withUTF8Buffer { String(decoding: $0, as: UTF8.self) } }
-
     func isEqual(to other: StaticString) -> Bool {
         utf8.count == other.utf8CodeUnitCount && other.withUTF8Buffer { utf8.elementsEqual($0) }
     }

@@ -43,7 +43,7 @@ final class PolledSensor: SensorRunner {
             values.removeAll(keepingCapacity: true)
             try driver.collect(into: &values)
             guard values.count == channels else {
-                throw .invalidData("\(values.count) values for \(channels) channels")
+                throw .invalidData(joined(decimal(values.count), " values for ", decimal(channels), " channels"))
             }
             for value in values {
                 if case .number(let number) = value, !number.isFinite {

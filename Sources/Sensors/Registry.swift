@@ -54,7 +54,7 @@ public enum Registry {
         var plans: [SensorPlan] = []
         var taken: [(sensorID: String, mark: Mark)] = []
         for (index, node) in nodes.enumerated() {
-            let reader = Reader(node, path: "sensors[\(index)]", diagnostics: diagnostics)
+            let reader = Reader(node, path: joined("sensors[", decimal(index), "]"), diagnostics: diagnostics)
             let plan = sensor(reader, names)
             guard let plan else { continue }
             // Records are told apart by these names, whether they are a sensor's or a channel's.
@@ -62,7 +62,9 @@ public enum Registry {
                 if let other = taken.first(where: { $0.sensorID == series.sensorID }) {
                     diagnostics.report(
                         reader.mark(of: "id"),
-                        "the name \"\(series.sensorID)\" is taken by the sensor at line \(other.mark.line)")
+                        joined(
+                            "the name \"", series.sensorID, "\" is taken by the sensor at line ",
+                            decimal(other.mark.line)))
                 } else {
                     taken.append((series.sensorID, plan.mark))
                 }
@@ -82,7 +84,8 @@ public enum Registry {
         let channels = reader.node("channels")
         if let id, id.utf8.isEmpty || id.utf8.count > 200 || id.utf8.contains(where: { $0 < 32 }) {
             reader.diagnostics.report(
-                reader.mark(of: "id"), "an id of \(id.utf8.count) bytes", expected: "1 to 200 bytes that print")
+                reader.mark(of: "id"), joined("an id of ", decimal(id.utf8.count), " bytes"),
+                expected: "1 to 200 bytes that print")
         }
         guard reader.has("driver") else {
             // Reports that it is missing. The other keys are the driver's, so nothing can be said about them.
@@ -119,11 +122,11 @@ public enum Registry {
                 var known = ""
                 for channel in channels { known += (known.isEmpty ? "" : ", ") + channel.name }
                 reader.diagnostics.report(
-                    entry.key.mark, "unknown channel \(entry.key.shown)", expected: "one of: " + known)
+                    entry.key.mark, joined("unknown channel ", entry.key.shown), expected: "one of: " + known)
                 continue
             }
             let channel = Reader(
-                entry.value, path: "\(mapping.path).\(entry.key.text)", diagnostics: reader.diagnostics)
+                entry.value, path: joined(mapping.path, ".", entry.key.text), diagnostics: reader.diagnostics)
             plans[index] = ChannelPlan(
                 channels[index], isEnabled: channel.boolean("enabled") ?? true, topic: channel.topic("topic", names),
                 filters: channel.node("filters"))

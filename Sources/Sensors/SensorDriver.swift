@@ -99,9 +99,9 @@ public enum SensorError: Error, Equatable, Sendable {
         case .i2c(let error): error.description
         case .gpio(let error): error.description
         case .system(let error): error.description
-        case .wrongChip(let expected, let found): "wrong chip: expected \(expected), found \(found)"
-        case .invalidData(let what): "invalid data: \(what)"
-        case .timeout(let limit): "no answer within \(limit.milliseconds) ms"
+        case .wrongChip(let expected, let found): joined("wrong chip: expected ", expected, ", found ", found)
+        case .invalidData(let what): joined("invalid data: ", what)
+        case .timeout(let limit): joined("no answer within ", decimal(limit.milliseconds), " ms")
         case .ended: "the replay has ended"
         case .simulated: "simulated failure"
         }

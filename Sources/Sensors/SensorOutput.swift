@@ -66,7 +66,7 @@ final class SensorOutput {
         let isFirst = status.error == nil
         status.error = error
         guard isFirst else { return }
-        log.warning("sensor \(id): \(error.description)")
+        log.warning(joined("sensor ", id, ": ", error.description))
         let reason = error.code
         for channel in enabled.indices where enabled[channel] {
             emit(
@@ -79,12 +79,13 @@ final class SensorOutput {
 
     func lose(_ edges: UInt64) {
         status.lost += edges
-        log.warning("sensor \(id): \(edges) edges lost: they came faster than they could be read")
+        log.warning(
+            joined("sensor ", id, ": ", decimal(edges), " edges lost: they came faster than they could be read"))
     }
 
     func end() {
         status.hasEnded = true
-        log.info("sensor \(id): the replay has ended after \(status.samples) samples")
+        log.info(joined("sensor ", id, ": the replay has ended after ", decimal(status.samples), " samples"))
     }
 
     private func working(_ taken: Instant) {
@@ -93,7 +94,7 @@ final class SensorOutput {
         if status.error == nil { return }
         status.error = nil
         status.recovered += 1
-        log.info("sensor \(id): works again after \(failuresInOutage) failures")
+        log.info(joined("sensor ", id, ": works again after ", decimal(failuresInOutage), " failures"))
         failuresInOutage = 0
     }
 }

@@ -40,7 +40,7 @@ public struct SensorPlan {
     public var series: [Series] {
         channels.map {
             Series(
-                sensorID: $0.channel.name.utf8.isEmpty ? id : "\(id).\($0.channel.name)", unit: $0.channel.unit)
+                sensorID: $0.channel.name.utf8.isEmpty ? id : joined(id, ".", $0.channel.name), unit: $0.channel.unit)
         }
     }
 }

@@ -71,6 +71,8 @@ open class SimulatedBMP280: SimulatedRegisterFile {
         static let configuration: UInt8 = 0xF5
         static let data: UInt8 = 0xF7
         static let humidity: UInt8 = 0xFD
+        /// What the data registers hold for a quantity that was not measured.
+        static let skipped: UInt32 = 0x80000
     }
 
     /// - Parameter time: with it a conversion takes its typical time (data sheet 3.8.1) and shows in `status`; without, none.
@@ -98,8 +100,8 @@ open class SimulatedBMP280: SimulatedRegisterFile {
             registers[0x88 + 2 * index] = UInt8(truncatingIfNeeded: word)
             registers[0x89 + 2 * index] = UInt8(word >> 8)
         }
-        setData(Register.data, skippedPressureOrTemperature)
-        setData(Register.data + 3, skippedPressureOrTemperature)
+        setData(Register.data, Register.skipped)
+        setData(Register.data + 3, Register.skipped)
     }
 
     // MARK: The wire
@@ -192,7 +194,7 @@ open class SimulatedBMP280: SimulatedRegisterFile {
             measured = rounded(exact, samples: temperatureOversampling)
             setData(Register.data + 3, measured)
         } else {
-            setData(Register.data + 3, skippedPressureOrTemperature)
+            setData(Register.data + 3, Register.skipped)
         }
         let fine = BoschCompensation.fineTemperature(Double(measured), trimming)
         if pressureOversampling > 0 {
@@ -200,7 +202,7 @@ open class SimulatedBMP280: SimulatedRegisterFile {
             let raw = inverse(of: -air.pressure, bits: 20) { -BoschCompensation.pressure($0, fine, trimming) }
             setData(Register.data, rounded(raw, samples: pressureOversampling))
         } else {
-            setData(Register.data, skippedPressureOrTemperature)
+            setData(Register.data, Register.skipped)
         }
         convertHumidity(fine)
     }
@@ -214,7 +216,6 @@ open class SimulatedBMP280: SimulatedRegisterFile {
         return (raw >> missing) << missing
     }
 
-    private var skippedPressureOrTemperature: UInt32 { 0x80000 }
 
     private func setData(_ register: UInt8, _ raw: UInt32) {
         let index = Int(register)

@@ -62,8 +62,8 @@ struct BoschCalibration: Equatable {
         h6 = Int8(bitPattern: bytes[6])
     }
 
-    /// Whether no chip can have left the factory so: what an unpowered or unplugged one reads as.
-    var isBlank: Bool { t1 == 0 || t1 == 0xFFFF || p1 == 0 || p1 == 0xFFFF }
+    /// Whether no chip can have left the factory so: registers that all read the same, or a divisor of zero.
+    var isBlank: Bool { t1 == UInt16(bitPattern: t2) && t2 == t3 || t1 == 0 || p1 == 0 }
 
     /// The fine temperature that pressure and humidity are compensated with: 1/5120 degree Celsius.
     func fineTemperature(_ raw: Int32) -> Double {

@@ -25,7 +25,7 @@ struct GPIOInput: Equatable {
         let bias = reader.choice("bias", ["as-is", "disabled", "pull-up", "pull-down"]) ?? 0
         let activeLow = reader.boolean("active_low") ?? false
         let edge = reader.choice("edges", choices) ?? 0
-        let debounce = reader.interval("debounce", in: .microseconds(1) ... .seconds(60)) ?? .zero
+        let debounce = reader.interval("debounce", in: .zero ... .seconds(60)) ?? .zero
         guard let name else { return nil }
         let biases: [Bias] = [.asIs, .disabled, .pullUp, .pullDown]
         return GPIOInput(

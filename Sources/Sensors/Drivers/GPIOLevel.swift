@@ -155,9 +155,12 @@ extension GPIOLevel {
             reader, edges: ["both", "rising", "falling", "none"], [.both, .rising, .falling, .none])
         guard let input else { return nil }
         if input.edges == .none, every == nil {
-            reader.diagnostics.report(
-                reader.mark(of: "edges"), "edges: none without every",
-                expected: "every, such as 10s, or edges to report")
+            // A wrong one has been reported already.
+            if !reader.has("every") {
+                reader.diagnostics.report(
+                    reader.mark(of: "edges"), "edges: none without every",
+                    expected: "every, such as 10s, or edges to report")
+            }
             return nil
         }
         let settings = Settings(input: input, every: every)

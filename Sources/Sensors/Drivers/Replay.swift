@@ -69,11 +69,13 @@ final class Replay {
             case .malformed(let why):
                 malformed += 1
                 if problem == nil {
-                    problem = "\(settings.path):\(lines.number): \(why) (lines skipped so far: \(malformed))"
+                    problem = joined(
+                        settings.path, ":", decimal(lines.number), ": ", why, " (lines skipped so far: ",
+                        decimal(malformed), ")")
                 }
             }
         }
-        throw .invalidData(problem ?? "\(settings.path): \(Self.skipLimit) lines without a value")
+        throw .invalidData(problem ?? joined(settings.path, ": ", decimal(Self.skipLimit), " lines without a value"))
     }
 
     private enum Line {
@@ -100,14 +102,14 @@ final class Replay {
         if settings.repeats {
             lines = nil
             if hasValues { return }
-            throw .invalidData(problem ?? "no values in \(settings.path)")
+            throw .invalidData(problem ?? joined("no values in ", settings.path))
         }
         if let problem { throw .invalidData(problem) }
         throw .ended
     }
 
     private func take(_ lines: LineReader) -> Line {
-        if lines.isTooLong { return .malformed("a line of more than \(LineReader.limit) bytes") }
+        if lines.isTooLong { return .malformed(joined("a line of more than ", decimal(LineReader.limit), " bytes")) }
         let line = lines.line[...]
         if line.allSatisfy({ $0 == 32 || $0 == 9 }) { return .nothing }
         switch settings.field {
@@ -126,15 +128,17 @@ final class Replay {
                 }
                 index += 1
             }
-            return .malformed("no column \"\(name)\" in \(escaped(line))")
+            return .malformed(joined("no column \"", name, "\" in ", escaped(line)))
         }
     }
 
     private func columnValue(_ line: ArraySlice<UInt8>, _ column: Int) -> Line {
         guard let field = csvField(line, column, separator: settings.separator) else {
-            return .malformed("no column \(column + 1)")
+            return .malformed(joined("no column ", decimal(column + 1)))
         }
-        guard let number = decimalNumber(field[...]) else { return .malformed("not a number: \(escaped(field[...]))") }
+        guard let number = decimalNumber(field[...]) else {
+            return .malformed(joined("not a number: ", escaped(field[...])))
+        }
         return .value(.number(number))
     }
 }
@@ -175,19 +179,19 @@ extension Replay {
         let root = line.withUnsafeBytes { bytes -> UnsafeMutablePointer<json_t>? in
             json_loadb(bytes.baseAddress, bytes.count, Int(JSON_REJECT_DUPLICATES), nil)
         }
-        guard let root else { return .malformed("not JSON: \(escaped(line))") }
+        guard let root else { return .malformed(joined("not JSON: ", escaped(line))) }
         defer { json_decref(root) }
-        guard root.pointee.type == JSON_OBJECT else { return .malformed("not a JSON object: \(escaped(line))") }
-        guard let value = json_object_get(root, key) else { return .malformed("no key \"\(key)\"") }
+        guard root.pointee.type == JSON_OBJECT else { return .malformed(joined("not a JSON object: ", escaped(line))) }
+        guard let value = json_object_get(root, key) else { return .malformed(joined("no key \"", key, "\"")) }
         switch value.pointee.type {
         case JSON_REAL: return .value(.number(json_real_value(value)))
         case JSON_INTEGER: return .value(.integer(Int64(json_integer_value(value))))
         case JSON_TRUE: return .value(.boolean(true))
         case JSON_FALSE: return .value(.boolean(false))
         case JSON_STRING:
-            guard let text = json_string_value(value) else { return .malformed("no key \"\(key)\"") }
+            guard let text = json_string_value(value) else { return .malformed(joined("no key \"", key, "\"")) }
             return .value(.text(String(cString: text)))
-        default: return .malformed("no number, text or boolean under \"\(key)\"")
+        default: return .malformed(joined("no number, text or boolean under \"", key, "\""))
         }
     }
 
@@ -211,7 +215,8 @@ extension Replay {
             let number = Int(column)
             if let number, number < 1 {
                 reader.diagnostics.report(
-                    reader.mark(of: "column"), "column: \(number)", expected: "a name, or a number from 1")
+                    reader.mark(of: "column"), joined("column: ", decimal(number)),
+                    expected: "a name, or a number from 1")
                 return nil
             }
             field = number.map { .columnNumber($0) } ?? .column(column)

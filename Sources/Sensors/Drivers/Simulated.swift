@@ -127,7 +127,7 @@ extension Simulated {
         var settings = Settings(waveform: waveform ?? .constant(0), every: every ?? defaultPeriod)
         settings.seed = UInt64(bitPattern: reader.integer("seed", in: 0...Int64.max) ?? 1)
         settings.errorRate = reader.number("error_rate", in: 0...1) ?? 0
-        settings.stall = reader.interval("stall", in: times) ?? .zero
+        settings.stall = reader.interval("stall", in: .zero...times.upperBound) ?? .zero
         if reader.has("stall") { settings.stallRate = reader.number("stall_rate", in: 0...1) ?? 1 }
         let unit = reader.string("unit")
         guard waveform != nil else { return nil }

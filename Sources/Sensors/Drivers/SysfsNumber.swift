@@ -33,13 +33,13 @@ final class SysfsNumber: SensorDriver {
         var text = content
         if !key.isEmpty {
             guard let start = Self.lastIndex(after: key, in: content) else {
-                throw .invalidData("no \"\(settings.key ?? "")\" in \(settings.path): \(escaped(content))")
+                throw .invalidData(joined("no \"", settings.key ?? "", "\" in ", settings.path, ": ", escaped(content)))
             }
             text = content[start...]
-            if let end = text.firstIndex(where: { Self.isSpace($0) }) { text = text[..<end] }
+            if let end = text.firstIndex(where: { isSpace($0) }) { text = text[..<end] }
         }
         guard let number = decimalNumber(text) else {
-            throw .invalidData("not a number in \(settings.path): \(escaped(content))")
+            throw .invalidData(joined("not a number in ", settings.path, ": ", escaped(content)))
         }
         if settings.scale == 1, settings.offset == 0, let integer = Int64(exactly: number), abs(number) < 1e15 {
             values.append(.integer(integer))
@@ -77,23 +77,28 @@ final class SysfsNumber: SensorDriver {
 
     /// Nine bytes in hexadecimal, `: crc=xx YES` or `NO` (w1_therm of the kernel).
     private func checkOneWire(_ content: ArraySlice<UInt8>) throws(SensorError) {
-        let line = content.prefix { $0 != UInt8(ascii: "\n") }
-        guard Self.lastIndex(after: Array(": crc=".utf8), in: line) != nil else { return }
-        if line.suffix(2).elementsEqual("NO".utf8) {
-            throw .invalidData("wrong checksum in \(settings.path)")
+        let end = content.firstIndex(of: UInt8(ascii: "\n")) ?? content.endIndex
+        let line = content[..<end]
+        guard Self.lastIndex(after: Self.checksum, in: line) != nil else { return }
+        if Self.lastIndex(after: Self.wrong, in: line) == end {
+            throw .invalidData(joined("wrong checksum in ", settings.path))
         }
-        if line.starts(with: "00 00 00 00 00 00 00 00 00 ".utf8) {
-            throw .invalidData("only zeros from the 1-wire bus (shorted?) in \(settings.path)")
+        if Self.lastIndex(after: Self.zeros, in: line) == Self.zeros.count {
+            throw .invalidData(joined("only zeros from the 1-wire bus (shorted?) in ", settings.path))
         }
     }
 
-    private static func isSpace(_ byte: UInt8) -> Bool { byte == 32 || (byte >= 9 && byte <= 13) }
+    private static let checksum = Array(": crc=".utf8)
+    private static let wrong = Array(" NO".utf8)
+    private static let zeros = Array("00 00 00 00 00 00 00 00 00 ".utf8)
 
     private static func lastIndex(after key: [UInt8], in text: ArraySlice<UInt8>) -> Int? {
-        guard text.count >= key.count else { return nil }
-        for start in stride(from: text.endIndex - key.count, through: text.startIndex, by: -1)
-        where text[start..<(start + key.count)].elementsEqual(key) {
-            return start + key.count
+        var start = text.endIndex - key.count
+        while start >= text.startIndex {
+            var matched = 0
+            while matched < key.count, text[start + matched] == key[matched] { matched += 1 }
+            if matched == key.count { return start + key.count }
+            start -= 1
         }
         return nil
     }
@@ -101,9 +106,11 @@ final class SysfsNumber: SensorDriver {
 
 /// A finite decimal number with nothing but blanks around it.
 func decimalNumber(_ text: ArraySlice<UInt8>) -> Double? {
-    var slice = text
-    while let first = slice.first, first == 32 || (first >= 9 && first <= 13) { slice.removeFirst() }
-    while let last = slice.last, last == 32 || (last >= 9 && last <= 13) { slice.removeLast() }
+    var start = text.startIndex
+    var end = text.endIndex
+    while start < end, isSpace(text[start]) { start += 1 }
+    while start < end, isSpace(text[end - 1]) { end -= 1 }
+    let slice = text[start..<end]
     // Longer than any number; `Double` would also take hexadecimal, "inf" and "nan".
     guard !slice.isEmpty, slice.count <= 64 else { return nil }
     for byte in slice {
@@ -117,6 +124,8 @@ func decimalNumber(_ text: ArraySlice<UInt8>) -> Double? {
     guard let number = Double(String(decoding: slice, as: UTF8.self)), number.isFinite else { return nil }
     return number
 }
+
+private func isSpace(_ byte: UInt8) -> Bool { byte == 32 || (byte >= 9 && byte <= 13) }
 
 /// Up to 32 bytes for an error, in quotes; what does not print as `\xNN`.
 func escaped(_ bytes: ArraySlice<UInt8>) -> String {

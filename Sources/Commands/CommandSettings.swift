@@ -1,0 +1,66 @@
+import Configuration
+import Platform
+
+/// What `commands:` says.
+public struct CommandSettings: Equatable, Sendable {
+    /// With `{node}` and `{layer}` replaced.
+    public var topics: [String]
+    public var replies: String
+    /// A command whose message is older is expired.
+    public var maxAge: Interval
+    /// In bytes; a longer message is rejected unread.
+    public var maximumSize: Int
+    /// Whether the configuration says anything about commands: a node without actuators takes them only then.
+    public var isExplicit: Bool
+
+    public init(
+        topics: [String], replies: String = "replies", maxAge: Interval = .seconds(30),
+        maximumSize: Int = CommandParser.defaultMaximumSize, isExplicit: Bool = false
+    ) {
+        self.topics = topics
+        self.replies = replies
+        self.maxAge = maxAge
+        self.maximumSize = maximumSize
+        self.isExplicit = isExplicit
+    }
+
+    /// What holds where the configuration is silent: everyone's topic, the layer's if there is one, and the node's.
+    public init(names: TopicNames) {
+        let layer = names.layer.map { ["commands.\($0)"] } ?? []
+        self.init(topics: ["commands"] + layer + ["commands.\(names.node)"])
+    }
+
+    /// What a later version will know. Accepting it now would promise a protection that is not there.
+    private static var later: [StaticString] { ["key_file", "rate_limit", "link_loss", "remember", "clock"] }
+
+    /// Reads `{ topics: […], replies: replies, max_age: 30s, max_size: 64KiB }`; what is absent or wrong keeps its default.
+    /// - Parameter names: what `{node}` and `{layer}` in a topic stand for.
+    public static func decode(_ reader: Reader, _ names: TopicNames) -> CommandSettings {
+        var settings = CommandSettings(names: names)
+        settings.isExplicit = true
+        if let topics = reader.topics("topics", names) {
+            if topics.isEmpty {
+                reader.report("topics", "\(reader.path).topics is empty", expected: "at least one topic")
+            } else {
+                settings.topics = topics
+            }
+        }
+        if let topic = reader.topic("replies", names) { settings.replies = topic }
+        if settings.topics.contains(settings.replies) {
+            // Each reply would be taken for a command and answered, for ever.
+            reader.report(
+                "replies", "\(reader.path).replies: \"\(settings.replies)\" is a topic of commands, too",
+                expected: "a topic of its own")
+        }
+        if let age = reader.interval("max_age", in: Interval.seconds(1)...Interval.seconds(366 * 86_400)) {
+            settings.maxAge = age
+        }
+        if let size = reader.size("max_size", in: 256...1_048_576) { settings.maximumSize = Int(size) }
+        for key in later where reader.has(key) {
+            let name = key.withUTF8Buffer { String(decoding: $0, as: UTF8.self) }
+            reader.diagnostics.report(reader.mark(of: key), "\(reader.path).\(name): not in this version")
+        }
+        reader.finish()
+        return settings
+    }
+}
