@@ -216,7 +216,6 @@ open class SimulatedBMP280: SimulatedRegisterFile {
         return (raw >> missing) << missing
     }
 
-
     private func setData(_ register: UInt8, _ raw: UInt32) {
         let index = Int(register)
         registers[index] = UInt8(truncatingIfNeeded: raw >> 12)

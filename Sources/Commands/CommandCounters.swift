@@ -1,0 +1,28 @@
+/// How many messages came, and how they were answered.
+public struct CommandCounters: Equatable, Sendable {
+    public var received: UInt64 = 0
+    public var done: UInt64 = 0
+    public var rejected: UInt64 = 0
+    public var expired: UInt64 = 0
+    public var duplicate: UInt64 = 0
+    public var interlocked: UInt64 = 0
+    public var preempted: UInt64 = 0
+    public var failed: UInt64 = 0
+
+    public init() {}
+
+    /// All replies; what is missing to `received` is being carried out.
+    public var answered: UInt64 { done + rejected + expired + duplicate + interlocked + preempted + failed }
+
+    mutating func count(_ status: Status) {
+        switch status {
+        case .done: done += 1
+        case .rejected: rejected += 1
+        case .expired: expired += 1
+        case .duplicate: duplicate += 1
+        case .interlocked: interlocked += 1
+        case .preempted: preempted += 1
+        case .failed: failed += 1
+        }
+    }
+}
