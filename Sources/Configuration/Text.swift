@@ -1,3 +1,5 @@
+import Platform
+
 // Text as bytes: keys and values are compared by their UTF-8, not by Unicode equivalence, as YAML has it.
 
 func sameBytes(_ left: String, _ right: String) -> Bool {
