@@ -28,7 +28,9 @@ public protocol Loop: AnyObject {
 
 extension Loop {
     /// Runs `action` once, `interval` from now.
+    // Always inlined: Embedded Swift makes a trap of a protocol extension's method that is called on `any Loop`.
     @discardableResult
+    @inline(__always)
     public func after(_ interval: Interval, _ action: @escaping () -> Void) -> TimerID {
         at(time.now + interval, action)
     }
