@@ -181,6 +181,19 @@ import Testing
         fixture.mock?.setError(0, ofTopic: topic)
         producer.producer.onRoom = { answer = producer.offer(id, "late") }
         #expect(try fixture.wait { !producer.acknowledged.isEmpty })
+        producer.producer.onRoom = nil
+    }
+
+    @Test func linesOfTheLibraryAreLimited() throws {
+        let fixture = try Fixture(mocked: true)
+        let topic = try fixture.topic("noisy")
+        let producer = try fixture.producer(["debug": "all"])
+        let id = try producer.producer.topic(named: topic)
+        for _ in 0..<100 { #expect(producer.offer(id, "x") == .taken) }
+        #expect(try fixture.wait { producer.acknowledged.count == 100 })
+        producer.producer.close()
+        #expect(fixture.lines.filter { $0.contains("kafka producer") && $0.contains("[thrd:") }.count == 30)
+        #expect(fixture.lines(containing: "more lines of librdkafka left out").count == 1)
     }
 
     @Test func flushDoesNotWaitForLinger() throws {

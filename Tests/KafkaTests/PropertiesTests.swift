@@ -1,8 +1,9 @@
 import Configuration
-import Kafka
 import Platform
 import TestSupport
 import Testing
+
+@testable import Kafka
 
 @Suite struct PropertiesTests {
     /// The settings and what was said about these properties, one line each.
@@ -188,5 +189,27 @@ import Testing
         let settings = KafkaSettings(bootstrapServers: "a:1").replacing(bootstrapServers: "b:2")
         #expect(value("bootstrap.servers", in: settings.producer) == "b:2")
         #expect(value("bootstrap.servers", in: settings.consumer) == "b:2")
+    }
+
+    @Test func valuesAreTextOrListsOfText() {
+        func scalar(_ text: String, isSecret: Bool = false) -> Node.Scalar {
+            Node.Scalar(text: text, mark: Mark(line: 4, column: 7), isQuoted: false, isSecret: isSecret)
+        }
+        func property(_ value: Node) -> (Property?, [String]) {
+            let diagnostics = Diagnostics(file: "kedge.yaml")
+            let entry = Node.Entry(key: scalar("bootstrap.servers"), value: value)
+            return (KafkaSettings.property(entry, diagnostics: diagnostics), diagnostics.lines)
+        }
+        let mark = Mark(line: 4, column: 7)
+        #expect(
+            property(.scalar(scalar("a:1"))).0 == Property(name: "bootstrap.servers", value: "a:1", mark: mark))
+        let list = property(.sequence([.scalar(scalar("a:1")), .scalar(scalar("b:2", isSecret: true))], mark))
+        #expect(list.0 == Property(name: "bootstrap.servers", value: "a:1,b:2", mark: mark, isSecret: true))
+        #expect(list.1 == [])
+        for wrong in [Node.mapping([], mark), .sequence([.sequence([], mark)], mark)] {
+            let (value, lines) = property(wrong)
+            #expect(value == nil)
+            #expect(lines.count == 1 && lines[0].hasPrefix("kedge.yaml:4:7: bootstrap.servers: a "))
+        }
     }
 }
