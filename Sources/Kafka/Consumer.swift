@@ -40,7 +40,8 @@ public final class Consumer {
         let configuration = try ClientConfiguration(
             .consumer, name: name, properties: properties,
             owned: [
-                ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"), ("enable.partition.eof", "true"),
+                ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"),
+                ("enable.partition.eof", "true"),
             ])
         let events =
             RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS

@@ -1,4 +1,5 @@
 import CRdkafka
+import CShim
 import Platform
 
 /// librdkafka's log lines on their way to the agent's log, no more than so many in a while.
@@ -25,7 +26,9 @@ struct LogLines {
         var text: UnsafePointer<CChar>?
         var severity: Int32 = 7
         guard rd_kafka_event_log(event, &facility, &text, &severity) == 0, let text else { return }
-        let level = Self.level(severity: severity)
+        var level = Self.level(severity: severity)
+        // Of the embedded broker, which calls itself that old.
+        if level == .warning, let facility, strcmp(facility, "AUTOCREATE") == 0 { level = .debug }
         guard level <= log.level else { return }
         if loop.time.now >= windowEnd {
             flush()

@@ -30,11 +30,13 @@ public struct Message {
 
     /// Empty when the message has no key.
     public var key: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: message.pointee.key, count: message.pointee.key == nil ? 0 : message.pointee.key_len)
+        UnsafeRawBufferPointer(
+            start: message.pointee.key, count: message.pointee.key == nil ? 0 : message.pointee.key_len)
     }
     /// Empty also for a tombstone.
     public var payload: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: message.pointee.payload, count: message.pointee.payload == nil ? 0 : message.pointee.len)
+        UnsafeRawBufferPointer(
+            start: message.pointee.payload, count: message.pointee.payload == nil ? 0 : message.pointee.len)
     }
     /// Whether it has no value at all: on a compacted topic, the deletion of its key.
     public var isTombstone: Bool { message.pointee.payload == nil }
@@ -55,7 +57,8 @@ public struct Message {
         var size = 0
         let found = name.withUTF8Buffer { name in
             // A StaticString ends with a zero byte.
-            rd_kafka_header_get_last(headers, UnsafeRawPointer(name.baseAddress)?.assumingMemoryBound(to: CChar.self), &value, &size)
+            rd_kafka_header_get_last(
+                headers, UnsafeRawPointer(name.baseAddress)?.assumingMemoryBound(to: CChar.self), &value, &size)
         }
         return found == RD_KAFKA_RESP_ERR_NO_ERROR ? UnsafeRawBufferPointer(start: value, count: size) : nil
     }

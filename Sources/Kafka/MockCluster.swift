@@ -47,7 +47,8 @@ public final class MockCluster {
         let client: Client
         do throws(KafkaError) {
             // The cluster needs an instance for its threads and its log; it never connects to anything.
-            let configuration = try ClientConfiguration(.both, name: "kedge-broker", properties: [], owned: [])
+            let configuration = try ClientConfiguration(
+                .both, name: "kedge-broker", properties: [], owned: [("statistics.interval.ms", "0")])
             client = try Client(
                 owning: configuration.start(RD_KAFKA_PRODUCER, events: RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_ERROR),
                 isConsumer: false, name: "broker", loop: loop, log: log)
@@ -55,6 +56,10 @@ public final class MockCluster {
             throw .create(error)
         }
         self.client = client
+        client.onError = { _, error in
+            log.debug("kafka broker: \(error.description)")
+            return true
+        }
         let isRedirecting = port != 0 && kedge_bind_next(address, port)
         let cluster = rd_kafka_mock_cluster_new(client.handle, Int32(count))
         let redirected = kedge_bind_default()

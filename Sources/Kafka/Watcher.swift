@@ -55,7 +55,8 @@ public final class Watcher {
         let configuration = try ClientConfiguration(
             .consumer, name: name, properties: properties,
             owned: [
-                ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"), ("enable.partition.eof", "true"),
+                ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"),
+                ("enable.partition.eof", "true"),
                 // A topic whose name was mistyped must not come into being.
                 ("allow.auto.create.topics", "false"),
                 // What is deleted between the look-up and the first fetch was wanted from the beginning.

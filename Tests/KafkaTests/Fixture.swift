@@ -35,9 +35,16 @@ final class Fixture {
     var lines: [String] { recorder.lines }
     func lines(containing text: String) -> [String] { lines.filter { $0.contains(text) } }
 
+    /// Makes a topic. Real brokers make it when it is asked for, with as many partitions as they like.
     func topic(_ name: String, partitions: Int = 1) throws -> String {
         let topic = "\(name)-\(unique)"
-        try mock?.createTopic(topic, partitions: partitions)
+        if let mock {
+            try mock.createTopic(topic, partitions: partitions)
+        } else {
+            _ = try producer().producer.topic(named: topic)
+            let watcher = try watcher(topic, from: .end)
+            #expect(try wait { watcher.isReady }, "no topic \(topic) at \(bootstrap)")
+        }
         return topic
     }
 
@@ -53,7 +60,8 @@ final class Fixture {
     func producer(_ more: KeyValuePairs<String, String> = [:]) throws -> TestProducer {
         let producer = TestProducer(
             try Producer(
-                name: "kedge-test", properties: properties(["linger.ms": "5"]) + properties(more), loop: loop, log: log))
+                name: "kedge-test", properties: properties(["linger.ms": "5"]) + properties(more), loop: loop, log: log)
+        )
         clients.append(producer)
         return producer
     }

@@ -85,6 +85,7 @@ import Testing
         #expect(first.bootstrapServers.hasPrefix("127.0.0.1:"))
         first.close()
         second.close()
+        #expect(fixture.lines.allSatisfy { $0.hasPrefix("debug: ") }, "it has nothing to say")
     }
 
     @Test func otherSocketsAreLeftAlone() {

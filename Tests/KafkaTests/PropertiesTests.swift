@@ -1,8 +1,9 @@
 import Configuration
-import Kafka
 import Platform
 import TestSupport
 import Testing
+
+@testable import Kafka
 
 @Suite struct PropertiesTests {
     /// The settings and what was said about these properties, one line each.
@@ -36,10 +37,16 @@ import Testing
         #expect(lines == [])
         #expect(
             settings.producer.map(\.name)
-                == ["bootstrap.servers", "security.protocol", "linger.ms", "client.id", "acks", "compression.type", "batch.size"])
+                == [
+                    "bootstrap.servers", "security.protocol", "linger.ms", "client.id", "acks", "compression.type",
+                    "batch.size",
+                ])
         #expect(
             settings.consumer.map(\.name)
-                == ["bootstrap.servers", "security.protocol", "group.id", "client.id", "auto.offset.reset", "fetch.min.bytes"])
+                == [
+                    "bootstrap.servers", "security.protocol", "group.id", "client.id", "auto.offset.reset",
+                    "fetch.min.bytes",
+                ])
     }
 
     @Test(arguments: [
@@ -59,7 +66,9 @@ import Testing
 
     @Test func wrongValuesAreAnsweredWithTheRange() {
         let (settings, lines) = check(
-            producer: ["linger.ms": "soon", "batch.size": "-1", "compression.type": "rar", "enable.idempotence": "maybe"])
+            producer: [
+                "linger.ms": "soon", "batch.size": "-1", "compression.type": "rar", "enable.idempotence": "maybe",
+            ])
         #expect(
             lines == [
                 "kedge.yaml:20:1: linger.ms: \"soon\", expected 0 .. 900000",
@@ -72,7 +81,8 @@ import Testing
 
     @Test func oneOfTheOtherClientIsRefused() {
         let (_, lines) = check(
-            producer: ["group.id": "g", "fetch.min.bytes": "1"], consumer: ["linger.ms": "5", "request.timeout.ms": "1000"])
+            producer: ["group.id": "g", "fetch.min.bytes": "1"],
+            consumer: ["linger.ms": "5", "request.timeout.ms": "1000"])
         #expect(
             lines == [
                 "kedge.yaml:20:1: group.id is for consumers: move it to kafka.consumer",
@@ -84,7 +94,9 @@ import Testing
 
     @Test func javaNamesAreTranslated() {
         let (settings, lines) = check(
-            all: ["send.buffer.bytes": "-1", "receive.buffer.bytes": "8192", "ssl.endpoint.identification.algorithm": ""],
+            all: [
+                "send.buffer.bytes": "-1", "receive.buffer.bytes": "8192", "ssl.endpoint.identification.algorithm": "",
+            ],
             producer: [
                 "buffer.memory": "33554432", "max.request.size": "2000000", "delivery.timeout.ms": "30000",
                 "max.in.flight.requests.per.connection": "5", "compression.lz4.level": "3",
@@ -101,7 +113,9 @@ import Testing
         #expect(value("auto.offset.reset", in: settings.consumer) == "error")
     }
 
-    @Test(arguments: [("1", "1"), ("1024", "1"), ("1025", "2"), ("9223372036854775807", nil), ("0", nil), ("32MB", nil)])
+    @Test(arguments: [
+        ("1", "1"), ("1024", "1"), ("1025", "2"), ("9223372036854775807", nil), ("0", nil), ("32MB", nil),
+    ])
     func bytesBecomeKibibytesRoundedUp(_ bytes: String, _ kibibytes: String?) {
         let (settings, lines) = check(producer: ["buffer.memory": bytes])
         #expect(value("queue.buffering.max.kbytes", in: settings.producer) == kibibytes)
@@ -121,13 +135,15 @@ import Testing
     }
 
     @Test(arguments: [
-        "sasl.password", "ssl.key.password", "ssl.key.pem", "ssl.keystore.password", "sasl.jaas.config", "ssl.key.pasword",
+        "sasl.password", "ssl.key.password", "ssl.key.pem", "ssl.keystore.password", "sasl.jaas.config",
+        "ssl.key.pasword",
         "sasl.oauthbearer.client.secret", "linger.ms", "buffer.memory", "security.protocol", "partitioner",
     ])
     func secretsNeverAppear(_ name: String) {
         let (_, lines) = check(all: [name: "s3cr3t-value"], isSecret: true)
         #expect(lines.allSatisfy { !$0.contains("s3cr3t") })
-        let isSecretByName = name.contains("pass") || name.contains("secret") || name.contains("key") || name.contains("jaas")
+        let isSecretByName =
+            name.contains("pass") || name.contains("secret") || name.contains("key") || name.contains("jaas")
         if isSecretByName {
             let (_, lines) = check(all: [name: "s3cr3t-value"])
             #expect(lines.allSatisfy { !$0.contains("s3cr3t") })
@@ -140,7 +156,8 @@ import Testing
             try Producer(
                 name: "n",
                 properties: fixture.properties([
-                    "security.protocol": "ssl", "ssl.key.pem": "s3cr3t", "ssl.certificate.pem": "x", "ssl.key.password": "s3cr3t",
+                    "security.protocol": "ssl", "ssl.key.pem": "s3cr3t", "ssl.certificate.pem": "x",
+                    "ssl.key.password": "s3cr3t",
                 ]), loop: fixture.loop, log: fixture.log)
         }
         #expect(error?.description.contains("s3cr3t") == false)
@@ -152,7 +169,9 @@ import Testing
         _ = KafkaSettings(all: [], producer: [], consumer: [], mark: Mark(line: 7, column: 3), diagnostics: diagnostics)
         #expect(
             diagnostics.lines
-                == ["kedge.yaml:7:3: kafka has no bootstrap.servers, expected all: { bootstrap.servers: \"host:9092\" }"])
+                == [
+                    "kedge.yaml:7:3: kafka has no bootstrap.servers, expected all: { bootstrap.servers: \"host:9092\" }"
+                ])
     }
 
     @Test func defaultsAreTakenByTheLibraryInUse() throws {
@@ -170,5 +189,27 @@ import Testing
         let settings = KafkaSettings(bootstrapServers: "a:1").replacing(bootstrapServers: "b:2")
         #expect(value("bootstrap.servers", in: settings.producer) == "b:2")
         #expect(value("bootstrap.servers", in: settings.consumer) == "b:2")
+    }
+
+    @Test func valuesAreTextOrListsOfText() {
+        func scalar(_ text: String, isSecret: Bool = false) -> Node.Scalar {
+            Node.Scalar(text: text, mark: Mark(line: 4, column: 7), isQuoted: false, isSecret: isSecret)
+        }
+        func property(_ value: Node) -> (Property?, [String]) {
+            let diagnostics = Diagnostics(file: "kedge.yaml")
+            let entry = Node.Entry(key: scalar("bootstrap.servers"), value: value)
+            return (KafkaSettings.property(entry, diagnostics: diagnostics), diagnostics.lines)
+        }
+        let mark = Mark(line: 4, column: 7)
+        #expect(
+            property(.scalar(scalar("a:1"))).0 == Property(name: "bootstrap.servers", value: "a:1", mark: mark))
+        let list = property(.sequence([.scalar(scalar("a:1")), .scalar(scalar("b:2", isSecret: true))], mark))
+        #expect(list.0 == Property(name: "bootstrap.servers", value: "a:1,b:2", mark: mark, isSecret: true))
+        #expect(list.1 == [])
+        for wrong in [Node.mapping([], mark), .sequence([.sequence([], mark)], mark)] {
+            let (value, lines) = property(wrong)
+            #expect(value == nil)
+            #expect(lines.count == 1 && lines[0].hasPrefix("kedge.yaml:4:7: bootstrap.servers: a "))
+        }
     }
 }
