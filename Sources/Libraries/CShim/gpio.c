@@ -149,6 +149,10 @@ static int find_line(struct gpiod_chip *chip, const char *name) {
 
 static int request(struct gpiod_chip *chip, unsigned int offset, const struct kedge_gpio_settings *settings,
                    struct kedge_gpio_line *line, int *step, char *consumer) {
+    if (offset >= gpiod_chip_num_lines(chip)) {
+        errno = ENOENT;
+        return -1;
+    }
     line->chip = chip;
     line->line = gpiod_chip_get_line(chip, offset);
     if (line->line == NULL) return -1;
@@ -242,7 +246,10 @@ static int configure(struct gpiod_line_settings *line, const struct kedge_gpio_s
 static int request(struct gpiod_chip *chip, unsigned int offset, const struct kedge_gpio_settings *settings,
                    struct kedge_gpio_line *line, int *step, char *consumer) {
     struct gpiod_line_info *info = gpiod_chip_get_line_info(chip, offset);
-    if (info == NULL) return -1;
+    if (info == NULL) {
+        if (errno == EINVAL) errno = ENOENT;  // The offset is past the chip's last line.
+        return -1;
+    }
     keep_consumer(consumer, gpiod_line_info_get_consumer(info));
     gpiod_line_info_free(info);
     *step = KEDGE_GPIO_STEP_REQUEST;
