@@ -17,12 +17,11 @@ public struct LineReference: Hashable, Sendable {
         self.line = line
     }
 
-    /// Such as `pinctrl-bcm2711 17`.
+    /// Such as `pinctrl-bcm2711 17`, or `GPIO17` where any chip will do.
     public var description: String {
-        let chip = chip ?? "gpiochip0"
         switch line {
-        case .offset(let offset): return "\(chip) \(offset)"
-        case .name(let name): return "\(chip) \(name)"
+        case .offset(let offset): return "\(chip ?? "gpiochip0") \(offset)"
+        case .name(let name): return chip.map { "\($0) \(name)" } ?? name
         }
     }
 }
@@ -124,7 +123,7 @@ public struct GPIOError: Error, Equatable, Sendable {
         switch cause {
         case .noSuchChip:
             return "\(place): no such GPIO chip (a chip is found by name, label or path; gpiodetect lists them)"
-        case .noSuchLine: return "\(place): the chip has no such line"
+        case .noSuchLine: return "\(place): no such line (gpioinfo lists them)"
         case .busy(let consumer): return "\(place): in use by \"\(consumer)\""
         case .permission: return "\(place): permission denied; the user must be in the group gpio"
         case .unsupported(let what): return "\(place): \(what) is not supported"

@@ -60,7 +60,7 @@ import Testing
 
     @Test func theTimerWakesWhoWaitsForTheLine() throws {
         let line = try Descriptor.event()
-        let timer = try SettlingTimer(line: line.number)
+        let timer = try SettlingTimer.merged(with: line.number)
         #expect(!isReadable(timer.descriptor))
         line.signal()
         #expect(isReadable(timer.descriptor))

@@ -45,7 +45,7 @@ import Testing
         for _ in 0..<500 {
             _ = cause("/dev/null", .offset(1), LineSettings(direction: .input))
             _ = failure(SystemError.self) { () throws(SystemError) in
-                _ = try KernelI2CBus(name: "i2c-1", path: "/dev/null")
+                _ = try KernelI2CBus.open(name: "i2c-1", path: "/dev/null")
             }
         }
         // Other tests open a few of their own meanwhile.
@@ -63,7 +63,7 @@ import Testing
 
     @Test func aFileThatIsNoBus() {
         let error = failure(SystemError.self) { () throws(SystemError) in
-            _ = try KernelI2CBus(name: "i2c-1", path: "/dev/null")
+            _ = try KernelI2CBus.open(name: "i2c-1", path: "/dev/null")
         }
         #expect(error == SystemError(call: "ioctl I2C_FUNCS", code: ENOTTY, subject: "/dev/null"))
         #expect(error?.description.hasPrefix("ioctl I2C_FUNCS /dev/null: ") == true)

@@ -97,7 +97,9 @@ private struct RequestFailure {
             let absent = [ENOENT, ENOTDIR, ENODEV, ENXIO, ENOTTY]
             return absent.contains(error.code) ? .noSuchChip : .system(error)
         case Int(KEDGE_GPIO_STEP_LINE):
-            return error.code == ENOENT || error.code == EINVAL ? .noSuchLine : .system(error)
+            if error.code == ENOENT { return .noSuchLine }
+            // libgpiod 1.6 on a kernel built without CONFIG_GPIO_CDEV_V1, as Debian's are from 7 on.
+            return error.code == EINVAL ? .unsupported("libgpiod's version on this kernel") : .system(error)
         default:
             // A line without an interrupt is ENODEV in the kernel's first interface and ENXIO in the second.
             let refused = [EINVAL, ENODEV, ENXIO, EOPNOTSUPP, kernelNotSupported]

@@ -14,7 +14,7 @@ public final class KernelHardware: Hardware {
     }
 
     public func openBus(_ settings: BusSettings) throws(SystemError) -> any I2CBus {
-        if let path = settings.path { return try KernelI2CBus(name: settings.name, path: path) }
+        if let path = settings.path { return try KernelI2CBus.open(name: settings.name, path: path) }
         let bus = SimulatedI2CBus(name: settings.name)
         attach(bus)
         return bus

@@ -20,17 +20,23 @@ public final class KernelI2CBus: I2CBus {
     /// `i2c-dev` refuses longer messages.
     private static let longest = 8_192
 
-    /// - Throws: `SystemError` with `path`; `busRemedy` says what may help.
-    public init(name: String, path: String) throws(SystemError) {
+    private init(name: String, descriptor: Descriptor, plain: Bool) {
         self.name = name
+        self.descriptor = descriptor
+        self.plain = plain
+    }
+
+    // Not an initializer: Embedded Swift 6.3 leaks the object of a class whose initializer throws before all is set,
+    // and a bus that is missing is asked for again and again.
+
+    /// Opens `path`.
+    /// - Throws: `SystemError` with `path`; `busRemedy` says what may help.
+    public static func open(name: String, path: String) throws(SystemError) -> KernelI2CBus {
         let descriptor = try Descriptor.open(path, flags: O_RDWR)
         var functions: UInt = 0
         try systemCall("ioctl I2C_FUNCS", on: path) { kedge_i2c_functions(descriptor.number, &functions) }
-        try systemCall("ioctl I2C_TIMEOUT", on: path) {
-            kedge_i2c_bound(descriptor.number, Self.timeout, Self.retries)
-        }
-        plain = functions & UInt(I2C_FUNC_I2C) != 0
-        self.descriptor = descriptor
+        try systemCall("ioctl I2C_TIMEOUT", on: path) { kedge_i2c_bound(descriptor.number, timeout, retries) }
+        return KernelI2CBus(name: name, descriptor: descriptor, plain: functions & UInt(I2C_FUNC_I2C) != 0)
     }
 
     /// Makes a call to the device at `address`; what it returns is never negative.

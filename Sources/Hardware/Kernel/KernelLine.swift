@@ -38,7 +38,7 @@ final class KernelLine: GPIOLine {
         guard settings.needsDebouncer else { return }
         debouncer = Debouncer(interval: settings.debounce, level: try measure())
         do throws(SystemError) {
-            timer = try SettlingTimer(line: kedge_gpio_descriptor(handle))
+            timer = try SettlingTimer.merged(with: kedge_gpio_descriptor(handle))
         } catch {
             throw GPIOError(line: reference, cause: .system(error))
         }

@@ -7,10 +7,15 @@ final class SettlingTimer {
     private let epoll: Descriptor
     private let timer: Descriptor
 
+    private init(epoll: Descriptor, timer: Descriptor) {
+        self.epoll = epoll
+        self.timer = timer
+    }
+
     /// - Parameter line: stays its owner's, who closes it after this.
-    init(line: Int32) throws(SystemError) {
-        epoll = Descriptor(owning: try systemCall("epoll_create1") { epoll_create1(Int32(EPOLL_CLOEXEC)) })
-        timer = Descriptor(
+    static func merged(with line: Int32) throws(SystemError) -> SettlingTimer {
+        let epoll = Descriptor(owning: try systemCall("epoll_create1") { epoll_create1(Int32(EPOLL_CLOEXEC)) })
+        let timer = Descriptor(
             owning: try systemCall("timerfd_create") {
                 timerfd_create(CLOCK_MONOTONIC, Int32(TFD_CLOEXEC) | Int32(TFD_NONBLOCK))
             })
@@ -20,6 +25,7 @@ final class SettlingTimer {
             event.data.fd = descriptor
             try systemCall("epoll_ctl") { epoll_ctl(epoll.number, EPOLL_CTL_ADD, descriptor, &event) }
         }
+        return SettlingTimer(epoll: epoll, timer: timer)
     }
 
     /// Readable when the line has an edge or the time has come.

@@ -44,6 +44,9 @@ public struct SimulatedAir: Equatable, Sendable {
     }
 }
 
+/// What pressure and temperature read when they were not sampled, and before the first measurement.
+private let skippedReading: UInt32 = 0x80000
+
 /// A Bosch BMP280 in its registers (data sheet BST-BMP280-DS001, section 4).
 ///
 /// Modelled: id, soft reset, status, sleep/forced/normal mode, oversampling with its resolution and "skipped" values,
@@ -59,8 +62,8 @@ open class SimulatedBMP280: SimulatedRegisterFile {
     public private(set) var conversions: UInt64 = 0
 
     let time: (any TimeSource)?
-    private var ready: Instant?
-    private var copiesTrimming = false
+    private final var ready: Instant?
+    private final var copiesTrimming = false
 
     enum Register {
         static let id: UInt8 = 0xD0
@@ -71,8 +74,6 @@ open class SimulatedBMP280: SimulatedRegisterFile {
         static let configuration: UInt8 = 0xF5
         static let data: UInt8 = 0xF7
         static let humidity: UInt8 = 0xFD
-        /// What the data registers hold for a quantity that was not measured.
-        static let skipped: UInt32 = 0x80000
     }
 
     /// - Parameter time: with it a conversion takes its typical time (data sheet 3.8.1) and shows in `status`; without, none.
@@ -100,8 +101,8 @@ open class SimulatedBMP280: SimulatedRegisterFile {
             registers[0x88 + 2 * index] = UInt8(truncatingIfNeeded: word)
             registers[0x89 + 2 * index] = UInt8(word >> 8)
         }
-        setData(Register.data, Register.skipped)
-        setData(Register.data + 3, Register.skipped)
+        setData(Register.data, skippedReading)
+        setData(Register.data + 3, skippedReading)
     }
 
     // MARK: The wire
@@ -151,12 +152,12 @@ open class SimulatedBMP280: SimulatedRegisterFile {
 
     // MARK: Conversions
 
-    private var mode: UInt8 { registers[Int(Register.control)] & 3 }
-    private var temperatureOversampling: Int { oversampling(registers[Int(Register.control)] >> 5) }
-    private var pressureOversampling: Int { oversampling(registers[Int(Register.control)] >> 2) }
+    private final var mode: UInt8 { registers[Int(Register.control)] & 3 }
+    private final var temperatureOversampling: Int { oversampling(registers[Int(Register.control)] >> 5) }
+    private final var pressureOversampling: Int { oversampling(registers[Int(Register.control)] >> 2) }
 
     /// Samples a conversion takes: 0 is skipped, codes from 5 on are 16.
-    func oversampling(_ code: UInt8) -> Int {
+    final func oversampling(_ code: UInt8) -> Int {
         let code = code & 7
         return code == 0 ? 0 : 1 << (min(code, 5) - 1)
     }
@@ -168,7 +169,7 @@ open class SimulatedBMP280: SimulatedRegisterFile {
             + (pressure > 0 ? 2_000 * Int64(pressure) + 500 : 0)
     }
 
-    private func startForced() {
+    private final func startForced() {
         if let time {
             ready = time.now + .microseconds(conversionTime())
         } else {
@@ -177,14 +178,14 @@ open class SimulatedBMP280: SimulatedRegisterFile {
         }
     }
 
-    private func finishConversion() {
+    private final func finishConversion() {
         guard let time, let ready, ready <= time.now else { return }
         self.ready = nil
         convert()
         registers[Int(Register.control)] &= ~3
     }
 
-    private func convert() {
+    private final func convert() {
         conversions += 1
         if let airNow { air = airNow() }
         let exact = inverse(of: air.temperature, bits: 20) { BoschCompensation.temperature($0, trimming) }
@@ -194,7 +195,7 @@ open class SimulatedBMP280: SimulatedRegisterFile {
             measured = rounded(exact, samples: temperatureOversampling)
             setData(Register.data + 3, measured)
         } else {
-            setData(Register.data + 3, Register.skipped)
+            setData(Register.data + 3, skippedReading)
         }
         let fine = BoschCompensation.fineTemperature(Double(measured), trimming)
         if pressureOversampling > 0 {
@@ -202,7 +203,7 @@ open class SimulatedBMP280: SimulatedRegisterFile {
             let raw = inverse(of: -air.pressure, bits: 20) { -BoschCompensation.pressure($0, fine, trimming) }
             setData(Register.data, rounded(raw, samples: pressureOversampling))
         } else {
-            setData(Register.data, Register.skipped)
+            setData(Register.data, skippedReading)
         }
         convertHumidity(fine)
     }
@@ -210,13 +211,13 @@ open class SimulatedBMP280: SimulatedRegisterFile {
     func convertHumidity(_ fine: Double) {}
 
     /// 16 bits with one sample, one more for each doubling; 20 with the IIR filter (section 3.3.3).
-    private func rounded(_ raw: UInt32, samples: Int) -> UInt32 {
+    private final func rounded(_ raw: UInt32, samples: Int) -> UInt32 {
         if registers[Int(Register.configuration)] >> 2 & 7 != 0 { return raw }
         let missing = UInt32(max(0, 4 - samples.trailingZeroBitCount))
         return (raw >> missing) << missing
     }
 
-    private func setData(_ register: UInt8, _ raw: UInt32) {
+    private final func setData(_ register: UInt8, _ raw: UInt32) {
         let index = Int(register)
         registers[index] = UInt8(truncatingIfNeeded: raw >> 12)
         registers[index + 1] = UInt8(truncatingIfNeeded: raw >> 4)
@@ -225,7 +226,7 @@ open class SimulatedBMP280: SimulatedRegisterFile {
 
     /// The reading of `bits` bits whose value comes nearest to `target`.
     /// - Parameter forward: rises with the reading.
-    func inverse(of target: Double, bits: Int, _ forward: (Double) -> Double) -> UInt32 {
+    final func inverse(of target: Double, bits: Int, _ forward: (Double) -> Double) -> UInt32 {
         var low: UInt32 = 0
         var high: UInt32 = (1 << UInt32(bits)) - 1
         while low < high {

@@ -172,6 +172,10 @@ static int find_line(struct gpiod_chip *chip, const char *name) {
 }
 
 static int look(struct gpiod_chip *chip, unsigned int offset, bool *used, char *consumer) {
+    if (offset >= gpiod_chip_num_lines(chip)) {
+        errno = ENOENT;
+        return -1;
+    }
     struct gpiod_line *line = gpiod_chip_get_line(chip, offset);
     if (line == NULL) return -1;
     *used = gpiod_line_is_used(line);
@@ -271,7 +275,10 @@ static int configure(struct gpiod_line_settings *line, const struct kedge_gpio_s
 
 static int look(struct gpiod_chip *chip, unsigned int offset, bool *used, char *consumer) {
     struct gpiod_line_info *info = gpiod_chip_get_line_info(chip, offset);
-    if (info == NULL) return -1;
+    if (info == NULL) {
+        if (errno == EINVAL) errno = ENOENT;  // The offset is past the chip's last line.
+        return -1;
+    }
     *used = gpiod_line_info_is_used(info);
     keep_consumer(consumer, gpiod_line_info_get_consumer(info));
     gpiod_line_info_free(info);

@@ -58,7 +58,8 @@ bool kedge_gpio_debounces(void);
 /// Requests a line with "kedge" as consumer.
 /// `chip` is a path, a name below /dev or a label; NULL takes the first chip, or with a line's name the first that has it.
 /// The line is `name`, or with NULL `offset`. On failure `step` says where it was, and `consumer` (KEDGE_GPIO_CONSUMER bytes)
-/// who holds the line, if anybody. Returns 0, or -1 with errno.
+/// who holds the line, if anybody. Returns 0, or -1 with errno; at the step of the line ENOENT is no such line, and EINVAL a kernel without
+/// the interface that the library speaks.
 int kedge_gpio_request(const char *chip, const char *name, unsigned int offset, const struct kedge_gpio_settings *settings,
                        struct kedge_gpio_line **line, int *step, char *consumer);
 
