@@ -1,3 +1,4 @@
+import Actuators
 import Configuration
 import Platform
 
@@ -48,16 +49,16 @@ public struct CommandSettings: Equatable, Sendable {
             let topics = nodes.compactMap { node in topic(node, in: reader) }
             if nodes.isEmpty {
                 reader.diagnostics.report(
-                    reader.mark(of: "topics"), "\(reader.path).topics is empty", expected: "at least one topic")
+                    reader.mark(of: "topics"), joined(reader.path, ".topics is empty"), expected: "at least one topic")
             }
             if !topics.isEmpty { settings.topics = topics }
         }
         if let node = reader.node("replies"), let topic = topic(node, in: reader) { settings.replies = topic }
-        if settings.topics.contains(where: { $0.text == settings.replies.text }) {
+        if settings.topics.contains(where: { sameBytes($0.text, settings.replies.text) }) {
             // Each reply would be taken for a command and answered, for ever.
             reader.diagnostics.report(
                 settings.replies.mark,
-                "\(reader.path).replies: \"\(excerpt(settings.replies.text))\" is a topic of commands, too",
+                joined(reader.path, ".replies: \"", excerpt(settings.replies.text), "\" is a topic of commands, too"),
                 expected: "a topic of its own")
         }
         if let age = reader.interval("max_age", in: Interval.seconds(1)...Interval.seconds(366 * 86_400)) {
@@ -65,8 +66,8 @@ public struct CommandSettings: Equatable, Sendable {
         }
         if let size = reader.size("max_size", in: 256...1_048_576) { settings.maximumSize = Int(size) }
         for key in later where reader.has(key) {
-            let name = key.withUTF8Buffer { String(decoding: $0, as: UTF8.self) }
-            reader.diagnostics.report(reader.mark(of: key), "\(reader.path).\(name): not in this version")
+            reader.diagnostics.report(
+                reader.mark(of: key), joined(reader.path, ".", string(key), ": not in this version"))
         }
         reader.finish()
         return settings
@@ -77,7 +78,7 @@ public struct CommandSettings: Equatable, Sendable {
             return Topic(scalar.text, mark: scalar.mark)
         }
         // librdkafka takes a name that begins with ^ for a pattern, which might match the topic of replies.
-        reader.diagnostics.report(node.mark, "\(reader.path): this is no topic", expected: "the name of a topic")
+        reader.diagnostics.report(node.mark, joined(reader.path, ": this is no topic"), expected: "the name of a topic")
         return nil
     }
 }
