@@ -285,6 +285,11 @@ import Testing
         #expect(station.last.status == .duplicate)
         station.send(#"{"id":"a","actuator":"dimmer","value":1}"#)
         #expect(station.last.status == .done)
+        // That took the place of b, the oldest.
+        for (id, status) in [("c", Status.duplicate), ("d", .duplicate), ("b", .done), ("a", .duplicate)] {
+            station.send(#"{"id":"\#(id)","actuator":"dimmer","value":1}"#)
+            #expect(station.last.status == status, "\(id)")
+        }
     }
 
     @Test func anAnswerWhoseIDIsForgottenHarmsNobody() throws {
