@@ -25,7 +25,7 @@ public final class Actuator {
 
     public var id: String { plan.id }
     /// Whether the safe value is driven and was read back.
-    public var isSafe: Bool { isConfirmed && value == plan.safe }
+    public var isSafe: Bool { isConfirmed && sameValue(value, plan.safe) }
 
     private struct Task {
         let order: Order
@@ -79,7 +79,7 @@ public final class Actuator {
         if isStopping {
             completion(.preempted(reason: ChangeCause.stop.description, value: value))
         } else if queue.count >= Self.queueCapacity {
-            completion(.refused(reason: "\(queue.count) commands wait for this actuator already"))
+            completion(.refused(reason: joined(decimal(queue.count), " commands wait for this actuator already")))
         } else {
             queue.append(Task(order: order, completion: completion))
             run()
@@ -112,9 +112,9 @@ public final class Actuator {
     }
 
     private func begin(_ order: Order) {
-        let isSafeValue = order.value == plan.safe
+        let isSafeValue = sameValue(order.value, plan.safe)
         if let backoff, !isSafeValue {
-            finish(.failed(reason: "not back at the safe value yet: \(backoff.reason)", value: readable()))
+            finish(.failed(reason: joined("not back at the safe value yet: ", backoff.reason), value: readable()))
             return
         }
         cancel(&leaseTimer)
@@ -134,7 +134,7 @@ public final class Actuator {
     private func settle(_ interval: Interval, _ action: @escaping () -> Void) {
         cancel(&settleTimer)
         if interval > .zero {
-            settleTimer = loop.after(interval) { [unowned(unsafe) self] in
+            settleTimer = loop.at(loop.time.now + interval) { [unowned(unsafe) self] in
                 self.settleTimer = nil
                 action()
             }
@@ -147,7 +147,7 @@ public final class Actuator {
         do throws(ActuatorError) {
             let found = try confirmed(order.value)
             isConfirmed = true
-            if found == plan.safe { arrived() }
+            if sameValue(found, plan.safe) { arrived() }
             record(found, .command(id: order.command))
             finish(.done(found))
         } catch {
@@ -158,7 +158,7 @@ public final class Actuator {
     /// Reads back; another value than the one driven is an error.
     private func confirmed(_ driven: Value) throws(ActuatorError) -> Value {
         let found = try driver.readBack()
-        if found != driven { throw .readBackDiffers(driven: driven, found: found) }
+        if !sameValue(found, driven) { throw .readBackDiffers(driven: driven, found: found) }
         return found
     }
 
@@ -199,7 +199,7 @@ public final class Actuator {
     private func fail(_ error: ActuatorError) {
         // The order was for the safe value while that was being tried again: the tries go on.
         let reason = error.description
-        if backoff == nil { log.warning("actuator \(plan.id): \(reason); going to the safe value") }
+        if backoff == nil { log.warning(joined("actuator ", plan.id, ": ", reason, "; going to the safe value")) }
         returnToSafe(.failure, verdict: .failed(reason))
     }
 
@@ -237,19 +237,20 @@ public final class Actuator {
         var backoff = self.backoff ?? Backoff(reason: error.description)
         if self.backoff == nil {
             log.error(
-                "actuator \(plan.id): cannot go to the safe value \(shown(plan.safe)): \(backoff.reason); "
-                    + "tried again until it succeeds")
+                joined(
+                    "actuator ", plan.id, ": cannot go to the safe value ", shown(plan.safe), ": ", backoff.reason,
+                    "; tried again until it succeeds"))
         }
         let delay = backoff.next()
         self.backoff = backoff
         isReturning = false
-        retryTimer = loop.after(delay) { [unowned(unsafe) self] in
+        retryTimer = loop.at(loop.time.now + delay) { [unowned(unsafe) self] in
             self.retryTimer = nil
             self.returnToSafe(cause)
         }
         let found = readable()
         if let found { record(found, .failure) }
-        giveVerdict(found, addition: "; the return to the safe value failed, too: \(error.description)")
+        giveVerdict(found, addition: joined("; the return to the safe value failed, too: ", error.description))
     }
 
     /// The output is at its safe value, and read back.
@@ -259,15 +260,18 @@ public final class Actuator {
         guard let backoff else { return }
         self.backoff = nil
         log.info(
-            "actuator \(plan.id): at the safe value \(shown(plan.safe)) again, after \(backoff.count) failed tries")
+            joined(
+                "actuator ", plan.id, ": at the safe value ", shown(plan.safe), " again, after ",
+                decimal(backoff.count),
+                " failed tries"))
     }
 
     private func giveVerdict(_ found: Value?, addition: String) {
         let verdict = self.verdict
         self.verdict = nil
         switch verdict {
-        case .failed(let reason): finish(.failed(reason: reason + addition, value: found))
-        case .preempted(let cause): finish(.preempted(reason: cause.description + addition, value: found))
+        case .failed(let reason): finish(.failed(reason: joined(reason, addition), value: found))
+        case .preempted(let cause): finish(.preempted(reason: joined(cause.description, addition), value: found))
         case nil: run()
         }
     }
@@ -283,7 +287,7 @@ public final class Actuator {
     }
 
     private func record(_ found: Value, _ cause: ChangeCause) {
-        if found == value { return }
+        if sameValue(found, value) { return }
         value = found
         since = loop.time.now
         onChange?(self, found, cause)

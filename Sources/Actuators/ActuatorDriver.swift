@@ -24,11 +24,12 @@ public enum ActuatorError: Error, Equatable, Sendable {
     case simulated
 
     /// In words, with the place.
+    @inline(never)
     public var description: String {
         switch self {
         case .gpio(let error): error.description
         case .readBackDiffers(let driven, let found):
-            "driven to \(shown(driven)) but read back as \(shown(found))"
+            joined("driven to ", shown(driven), " but read back as ", shown(found))
         case .simulated: "simulated failure"
         }
     }

@@ -81,8 +81,8 @@ extension ActuatorPlan {
         let index = reader.requiredString("driver") == nil ? nil : reader.choice("driver", entries.map { $0.name })
         let maxOn = reader.interval("max_on", in: maxOnRange)
         for key in later where reader.has(key) {
-            let name = key.withUTF8Buffer { String(decoding: $0, as: UTF8.self) }
-            reader.diagnostics.report(reader.mark(of: key), "\(reader.path).\(name): not in this version")
+            reader.diagnostics.report(
+                reader.mark(of: key), joined(reader.path, ".", string(key), ": not in this version"))
         }
         // Without a driver nobody knows which other keys are right.
         guard let index else { return nil }
@@ -91,7 +91,8 @@ extension ActuatorPlan {
         guard let id, let driver else { return nil }
         guard (1...128).contains(id.utf8.count) else {
             reader.diagnostics.report(
-                reader.mark(of: "id"), "\(reader.path).id has \(id.utf8.count) bytes", expected: "1 to 128")
+                reader.mark(of: "id"), joined(reader.path, ".id has ", decimal(id.utf8.count), " bytes"),
+                expected: "1 to 128")
             return nil
         }
         return ActuatorPlan(id: id, mark: reader.mark, maxOn: maxOn, driver: driver)
@@ -102,12 +103,14 @@ extension ActuatorPlan {
     public static func decode(list nodes: [Node], path: String, diagnostics: Diagnostics) -> [ActuatorPlan] {
         var plans: [ActuatorPlan] = []
         for index in 0..<nodes.count {
-            let reader = Reader(nodes[index], path: "\(path)[\(index)]", diagnostics: diagnostics)
+            let reader = Reader(nodes[index], path: joined(path, "[", decimal(index), "]"), diagnostics: diagnostics)
             guard let plan = decode(reader) else { continue }
-            if let first = plans.first(where: { $0.id == plan.id }) {
+            if let first = plans.first(where: { sameBytes($0.id, plan.id) }) {
                 diagnostics.report(
                     reader.mark(of: "id"),
-                    "\(reader.path).id: \"\(plan.id)\" is the id of the actuator on line \(first.mark.line) already")
+                    joined(
+                        reader.path, ".id: \"", plan.id, "\" is the id of the actuator on line ",
+                        decimal(first.mark.line), " already"))
             } else {
                 plans.append(plan)
             }

@@ -94,8 +94,8 @@ public final class GPIOOutput: ActuatorDriver {
 
     private static func safeLevel(_ reader: Reader) -> Bool {
         if case .scalar(let scalar) = reader.node("safe"), !scalar.isQuoted {
-            if scalar.text == "0" { return false }
-            if scalar.text == "1" { return true }
+            if sameBytes(scalar.text, "0") { return false }
+            if sameBytes(scalar.text, "1") { return true }
         }
         return reader.boolean("safe") ?? false
     }

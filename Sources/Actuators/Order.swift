@@ -42,7 +42,7 @@ public enum ChangeCause: Equatable, Sendable {
     /// In words, for replies and the log.
     public var description: String {
         switch self {
-        case .command(let id): "command \(id)"
+        case .command(let id): joined("command ", id)
         case .leaseEnd: "its time (for) was over"
         case .maxOn: "max_on was reached"
         case .stop: "the node is stopping"

@@ -74,7 +74,8 @@ public final class SimulatedOutput: ActuatorDriver {
             _ = reader.node("safe")
             reader.diagnostics.report(
                 reader.mark(of: reader.has("max") ? "max" : "min"),
-                "\(reader.path): min is \(shown(.number(lowest))) and max is \(shown(.number(highest)))",
+                joined(
+                    reader.path, ": min is ", shown(.number(lowest)), " and max is ", shown(.number(highest))),
                 expected: "min below max")
             return nil
         }
@@ -82,7 +83,7 @@ public final class SimulatedOutput: ActuatorDriver {
         let safe = reader.number("safe", in: range)
         if safe == nil, !reader.has("safe"), !range.contains(0) {
             reader.diagnostics.report(
-                reader.mark, "\(reader.path).safe is missing, and 0 is not within min and max",
+                reader.mark, joined(reader.path, ".safe is missing, and 0 is not within min and max"),
                 expected: ValueDomain.number(range).description)
             return nil
         }

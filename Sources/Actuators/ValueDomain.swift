@@ -29,19 +29,23 @@ public enum ValueDomain: Equatable, Sendable {
         switch self {
         case .level: "0, 1, true or false"
         case .number(let range):
-            "a number from \(shown(.number(range.lowerBound))) to \(shown(.number(range.upperBound)))"
+            joined("a number from ", shown(.number(range.lowerBound)), " to ", shown(.number(range.upperBound)))
         }
     }
 }
 
 /// A value for people: numbers without a needless fraction, text in quotes.
+@inline(never)
 public func shown(_ value: Value) -> String {
     switch value {
     case .number(let number):
-        if let whole = Int64(exactly: number), whole.magnitude < 1 << 53 { return "\(whole)" }
-        return "\(number)"
-    case .integer(let integer): return "\(integer)"
+        if number.magnitude < 9_007_199_254_740_992 {
+            let whole = Int64(number)
+            if Double(whole) == number { return decimal(whole) }
+        }
+        return number.description
+    case .integer(let integer): return decimal(integer)
     case .boolean(let boolean): return boolean ? "true" : "false"
-    case .text(let text): return "\"\(text)\""
+    case .text(let text): return joined("\"", text, "\"")
     }
 }

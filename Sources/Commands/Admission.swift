@@ -64,7 +64,7 @@ final class Admission {
 
     func decide(_ candidate: Candidate) -> Decision {
         let command = candidate.command
-        let actuator = actuators.first { $0.id == command.actuator }
+        let actuator = actuators.first { sameBytes($0.id, command.actuator) }
         let value = actuator?.plan.domain.admit(command.value)
         var isClaimed = false
         for step in Step.allCases {
@@ -84,15 +84,17 @@ final class Admission {
         switch step {
         case .addressed:
             if actuator != nil { return nil }
-            return Refusal(status: .rejected, reason: "unknown actuator \"\(excerpt(candidate.command.actuator))\"")
+            return Refusal(
+                status: .rejected, reason: joined("unknown actuator \"", excerpt(candidate.command.actuator), "\""))
         case .fresh: return checkAge(candidate)
         case .unseen: return checkRepetition(candidate.id)
         case .possible:
             guard let actuator, value == nil else { return nil }
             return Refusal(
                 status: .rejected,
-                reason: "value is \(excerpt(shown(candidate.command.value))), expected "
-                    + actuator.plan.domain.description)
+                reason: joined(
+                    "value is ", excerpt(shown(candidate.command.value)), ", expected ",
+                    actuator.plan.domain.description))
         }
     }
 
@@ -105,7 +107,7 @@ final class Admission {
             }
             if now >= expires {
                 let late = seconds(now.milliseconds - expires.milliseconds)
-                return Refusal(status: .expired, reason: "past its expires by \(late)")
+                return Refusal(status: .expired, reason: joined("past its expires by ", late))
             }
         }
         guard let timestamp = candidate.timestamp, timestamp >= 0 else {
@@ -119,12 +121,13 @@ final class Admission {
         if overflow || age < -Self.futureTolerance.milliseconds {
             return Refusal(
                 status: .rejected,
-                reason: "the message's timestamp \(timestamp) is ahead of this node's clock "
-                    + "(\(now.milliseconds)): one of the two is wrong")
+                reason: joined(
+                    "the message's timestamp ", decimal(timestamp), " is ahead of this node's clock (",
+                    decimal(now.milliseconds), "): one of the two is wrong"))
         }
         if age > maxAge.milliseconds {
             return Refusal(
-                status: .expired, reason: "\(seconds(age)) old, max_age is \(seconds(maxAge.milliseconds))")
+                status: .expired, reason: joined(seconds(age), " old, max_age is ", seconds(maxAge.milliseconds)))
         }
         return nil
     }
@@ -135,15 +138,16 @@ final class Admission {
         case .inProgress:
             return Refusal(status: .duplicate, reason: "the first command of this id is still being carried out")
         case .answered(let answer):
-            let status = answer.status.name.withUTF8Buffer { String(decoding: $0, as: UTF8.self) }
             return Refusal(
-                status: .duplicate, reason: "the first command of this id was answered \(status)",
+                status: .duplicate,
+                reason: joined("the first command of this id was answered ", string(answer.status.name)),
                 value: answer.value)
         }
     }
 }
 
 /// Such as "45.5 s".
+@inline(never)
 private func seconds(_ milliseconds: Int64) -> String {
-    "\(milliseconds / 1_000).\(milliseconds % 1_000 / 100) s"
+    joined(decimal(milliseconds / 1_000), ".", decimal(milliseconds % 1_000 / 100), " s")
 }

@@ -29,4 +29,10 @@ public struct CommandError: Error, Equatable, Sendable {
     public let reason: String
     public let id: String?
     public let actuator: String?
+
+    public init(reason: String, id: String?, actuator: String?) {
+        self.reason = reason
+        self.id = id
+        self.actuator = actuator
+    }
 }

@@ -1,3 +1,4 @@
+import Actuators
 import Platform
 import Records
 
@@ -25,7 +26,8 @@ public enum CommandParser {
         if bytes.isEmpty { throw CommandError(reason: "empty message, expected a JSON object", id: nil, actuator: nil) }
         if bytes.count > maximumSize {
             throw CommandError(
-                reason: "\(bytes.count) bytes, expected at most \(maximumSize)", id: nil, actuator: nil)
+                reason: joined(decimal(bytes.count), " bytes, expected at most ", decimal(maximumSize)), id: nil,
+                actuator: nil)
         }
         let document: JSONDocument
         do throws(JSONError) {
@@ -46,14 +48,15 @@ public enum CommandParser {
         _ document: JSONDocument, id: String?, actuator: String?
     ) throws(JSONError) -> Command {
         if let key = document.unknownKey(besides: ["id", "actuator", "value", "for", "expires"]) {
-            throw JSONError(text: "unknown key \"\(excerpt(key))\", expected id, actuator, value, for or expires")
+            throw JSONError(
+                text: joined("unknown key \"", excerpt(key), "\", expected id, actuator, value, for or expires"))
         }
         if let element = document["id"], id == nil {
-            throw JSONError(text: "id is \(found(element)), expected a string of 1 to 128 bytes")
+            throw JSONError(text: joined("id is ", found(element), ", expected a string of 1 to 128 bytes"))
         }
         guard let actuator else {
-            let what = document["actuator"].map { "is \(found($0))" } ?? "is missing"
-            throw JSONError(text: "actuator \(what), expected a string of 1 to 128 bytes")
+            let what = document["actuator"].map { joined("is ", found($0)) } ?? "is missing"
+            throw JSONError(text: joined("actuator ", what, ", expected a string of 1 to 128 bytes"))
         }
         return Command(
             id: id, actuator: actuator, value: try value(document["value"]), hold: try hold(document["for"]),
@@ -69,29 +72,31 @@ public enum CommandParser {
     }
 
     private static func found(_ element: JSONElement) -> String {
-        if case .string(let text) = element.kind, text.utf8.count != 0 { return "a string of \(text.utf8.count) bytes" }
+        if case .string(let text) = element.kind, text.utf8.count != 0 {
+            return joined("a string of ", decimal(text.utf8.count), " bytes")
+        }
         return element.shown
     }
 
     private static func value(_ element: JSONElement?) throws(JSONError) -> Value {
         let expected = "expected a number, true, false or a string"
-        guard let element else { throw JSONError(text: "value is missing, \(expected)") }
+        guard let element else { throw JSONError(text: joined("value is missing, ", expected)) }
         switch element.kind {
         case .integer(let integer): return .integer(integer)
         case .real(let real): return .number(real)
         case .boolean(let boolean): return .boolean(boolean)
         case .string(let text): return .text(text)
-        case .null, .array, .object: throw JSONError(text: "value is \(element.shown), \(expected)")
+        case .null, .array, .object: throw JSONError(text: joined("value is ", element.shown, ", ", expected))
         }
     }
 
     private static func hold(_ element: JSONElement?) throws(JSONError) -> Interval? {
         guard let element else { return nil }
         guard case .string(let text) = element.kind, let interval = duration(text) else {
-            throw JSONError(text: "for is \(element.shown), expected a duration in quotes such as \"30s\"")
+            throw JSONError(text: joined("for is ", element.shown, ", expected a duration in quotes such as \"30s\""))
         }
         guard holdRange.contains(interval) else {
-            throw JSONError(text: "for is \(element.shown), expected 1ms to 24h")
+            throw JSONError(text: joined("for is ", element.shown, ", expected 1ms to 24h"))
         }
         return interval
     }
@@ -102,13 +107,17 @@ public enum CommandParser {
         switch element.kind {
         case .integer(let integer): seconds = Double(integer)
         case .real(let real): seconds = real
-        default: throw JSONError(text: "expires is \(element.shown), expected a number of seconds since 1970")
+        default:
+            throw JSONError(text: joined("expires is ", element.shown, ", expected a number of seconds since 1970"))
         }
         // What a WallTime holds, up to the year 2262. Milliseconds, a common mistake, are far beyond it.
         guard seconds >= 0, seconds < 9.2e9 else {
-            throw JSONError(text: "expires is \(element.shown), expected seconds (not milliseconds) since 1970")
+            throw JSONError(
+                text: joined("expires is ", element.shown, ", expected seconds (not milliseconds) since 1970"))
         }
-        return WallTime(nanoseconds: Int64(seconds * 1e9))
+        // In two parts: the product of both would have more digits than a Double.
+        let whole = Int64(seconds)
+        return WallTime(nanoseconds: whole * 1_000_000_000 + Int64((seconds - Double(whole)) * 1e9))
     }
 
     /// A number (a fraction is allowed) and a unit, as in the configuration; `nil` for anything else.

@@ -47,7 +47,7 @@ public final class CommandProcessor {
     ) {
         counters.received += 1
         // A topic has at most 249 characters; longer ones come from nowhere good.
-        let place = { "\(excerpt(topic, limit: 249))/\(partition)/\(offset)" }
+        let place = { joined(excerpt(topic, limit: 249), "/", decimal(Int64(partition)), "/", decimal(offset)) }
         let command: Command
         do throws(CommandError) {
             command = try CommandParser.parse(payload, maximumSize: maximumSize)
@@ -90,7 +90,7 @@ public final class CommandProcessor {
         let reply = Reply(
             id: id, node: node, actuator: actuator, status: status, reason: reason, value: value,
             timestamp: time.wallTime)
-        log.debug("command \(id): \(status.name.withUTF8Buffer { String(decoding: $0, as: UTF8.self) })")
+        log.debug(joined("command ", id, ": ", string(status.name)))
         self.reply(reply)
     }
 }

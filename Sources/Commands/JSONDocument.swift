@@ -1,4 +1,6 @@
+import Actuators
 import CJansson
+import Records
 
 /// A parsed JSON object; jansson's memory goes with it.
 final class JSONDocument {
@@ -9,7 +11,9 @@ final class JSONDocument {
     /// - Throws: `JSONError` with the place.
     init(_ bytes: UnsafeRawBufferPointer) throws(JSONError) {
         // JSON text never holds the byte, and jansson takes one after a number for white space.
-        if let index = bytes.firstIndex(of: 0) { throw JSONError(text: "NUL byte at byte \(index + 1)") }
+        if let index = bytes.firstIndex(of: 0) {
+            throw JSONError(text: joined("NUL byte at byte ", decimal(index + 1)))
+        }
         var error = json_error_t()
         let start = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
         guard let root = json_loadb(start, bytes.count, Int(JSON_REJECT_DUPLICATES), &error) else {
@@ -78,10 +82,10 @@ struct JSONElement {
     /// What it is, for an error; text is cut short.
     var shown: String {
         switch kind {
-        case .string(let text): "\"\(excerpt(text))\""
-        case .integer(let integer): "\(integer)"
-        case .real(let real): "\(real)"
-        case .boolean(let boolean): boolean ? "true" : "false"
+        case .string(let text): Actuators.shown(.text(excerpt(text)))
+        case .integer(let integer): Actuators.shown(.integer(integer))
+        case .real(let real): Actuators.shown(.number(real))
+        case .boolean(let boolean): Actuators.shown(.boolean(boolean))
         case .null: "null"
         case .array: "an array"
         case .object: "an object"
@@ -101,11 +105,14 @@ struct JSONError: Error {
             // The last byte of the field is jansson's error code.
             String(decoding: bytes.dropLast().prefix { $0 != 0 }, as: UTF8.self)
         }
-        text = "line \(error.line), column \(error.column) (byte \(error.position)): \(words)"
+        text = joined(
+            "line ", decimal(Int64(error.line)), ", column ", decimal(Int64(error.column)), " (byte ",
+            decimal(Int64(error.position)), "): ", words)
     }
 }
 
 /// `text`, or its beginning when it is longer than `limit` bytes.
+@inline(never)
 func excerpt(_ text: String, limit: Int = 48) -> String {
     if text.utf8.count <= limit { return text }
     var length = 0

@@ -1,3 +1,4 @@
+import Actuators
 import Platform
 import Records
 
@@ -19,10 +20,9 @@ struct JSONObjectWriter {
     mutating func value(_ key: StaticString, _ value: Value) {
         name(key)
         switch value {
-        case .number(let number): write(number)
-        case .integer(let integer): write("\(integer)")
-        case .boolean(let boolean): write(boolean ? "true" : "false")
         case .text(let text): write(quoted: text)
+        case .number(let number) where !number.isFinite: write("null")
+        default: write(shown(value))
         }
     }
 
@@ -32,8 +32,9 @@ struct JSONObjectWriter {
         // Of the magnitude: -0.5 s is "-0.500", not a second before plus a half.
         let milliseconds = time.nanoseconds >= 0 ? time.nanoseconds / 1_000_000 : (time.nanoseconds + 1) / 1_000_000 - 1
         if milliseconds < 0 { write("-") }
-        let decimals = "\(milliseconds.magnitude % 1_000)"
-        write("\(milliseconds.magnitude / 1_000).")
+        let decimals = decimal(abs(milliseconds % 1_000))
+        write(decimal(abs(milliseconds / 1_000)))
+        write(".")
         for _ in decimals.utf8.count..<3 { write("0") }
         write(decimals)
     }
@@ -51,15 +52,8 @@ struct JSONObjectWriter {
         write("\":")
     }
 
+    @inline(never)
     private mutating func write(_ text: String) { bytes.append(contentsOf: text.utf8) }
-
-    private mutating func write(_ number: Double) {
-        if let whole = Int64(exactly: number), whole.magnitude < 1 << 53 {
-            write("\(whole)")
-        } else {
-            write(number.isFinite ? "\(number)" : "null")
-        }
-    }
 
     private mutating func write(quoted text: String) {
         write("\"")

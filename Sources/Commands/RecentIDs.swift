@@ -1,3 +1,4 @@
+import Actuators
 import Records
 
 /// The ids of the last commands and how each was answered first, so that none is carried out twice.
@@ -51,7 +52,7 @@ final class RecentIDs {
     }
 
     private func index(of id: String, _ hash: UInt64) -> Int? {
-        entries.firstIndex { $0.hash == hash && $0.id == id }
+        entries.firstIndex { $0.hash == hash && sameBytes($0.id, id) }
     }
 
     /// FNV-1a, so that most comparisons are of one word.

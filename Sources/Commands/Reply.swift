@@ -1,3 +1,4 @@
+import Actuators
 import Platform
 import Records
 
@@ -72,7 +73,7 @@ public struct Reply: Equatable, Sendable {
         writer.string("id", id)
         writer.string("node", node)
         if let actuator { writer.string("actuator", actuator) }
-        writer.string("status", status.name.withUTF8Buffer { String(decoding: $0, as: UTF8.self) })
+        writer.string("status", Actuators.string(status.name))
         if let value { writer.value("value", value) }
         if let reason { writer.string("reason", reason) }
         writer.seconds("timestamp", timestamp)

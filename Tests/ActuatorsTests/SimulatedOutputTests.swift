@@ -47,7 +47,7 @@ import Testing
             }
             loop.advance(by: .milliseconds(330))
         }
-        // Twenty tries at one in two: the chance that all fail is one in a million, and the seeds are fixed.
+        // Some twenty tries, each of which succeeds half the time.
         loop.advance(by: .seconds(100))
         #expect(answered == 100)
         #expect(actuator.isSafe)

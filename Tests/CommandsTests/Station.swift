@@ -1,0 +1,105 @@
+import Actuators
+import Commands
+import Configuration
+import Foundation
+import Hardware
+import Platform
+import Records
+import TestSupport
+
+/// A line that remembers its levels.
+final class FakeLine: GPIOLine {
+    var levels: [Bool] = []
+    var level = false
+    var writesFail = false
+    let eventDescriptor: Int32? = nil
+    let lostEdges: UInt64 = 0
+
+    func read() throws(GPIOError) -> Bool { level }
+
+    func write(_ active: Bool) throws(GPIOError) {
+        if writesFail {
+            throw GPIOError(line: LineReference(chip: nil, line: .offset(27)), cause: .noSuchLine)
+        }
+        levels.append(active)
+        level = active
+    }
+
+    func takeEdges(_ body: (EdgeEvent) -> Void) throws(GPIOError) {}
+}
+
+final class FakeHardware: Hardware, GPIO {
+    let line = FakeLine()
+    var gpio: any GPIO { self }
+
+    func openBus(_ settings: BusSettings) throws(SystemError) -> any I2CBus {
+        throw SystemError(call: "open", code: 2, subject: settings.name)
+    }
+
+    func request(_ line: LineReference, _ settings: LineSettings) throws(GPIOError) -> any GPIOLine { self.line }
+}
+
+/// A processor with three actuators: `pump` (gpio), `dimmer` (sim, 0 to 100) and `valve` (sim, slow).
+final class Station {
+    let loop = ManualLoop()
+    let hardware = FakeHardware()
+    let actuators: [Actuator]
+    private(set) var replies: [Reply] = []
+    private(set) var processor: CommandProcessor! = nil
+    private var offset: Int64 = 0
+
+    var line: FakeLine { hardware.line }
+    var last: Reply { replies[replies.count - 1] }
+    var now: Int64 { loop.wallTime.milliseconds }
+    /// In seconds since 1970.
+    var seconds: Int64 { now / 1_000 }
+
+    init(maxAge: Interval = .seconds(30), recentCapacity: Int = 1_000) throws {
+        let log = LogRecorder().log
+        let pump = GPIOOutput.Settings(line: LineReference(chip: nil, line: .offset(27))).plan
+        let dimmer = SimulatedOutput.Settings(range: 0...100).plan
+        let valve = SimulatedOutput.Settings(latency: .seconds(2)).plan
+        actuators = [
+            try ActuatorPlan(id: "pump", maxOn: .seconds(600), driver: pump)
+                .open(on: hardware, loop: loop, log: log),
+            try ActuatorPlan(id: "dimmer", driver: dimmer).open(on: hardware, loop: loop, log: log),
+            try ActuatorPlan(id: "valve", driver: valve).open(on: hardware, loop: loop, log: log),
+        ]
+        let mark = Mark(line: 1, column: 1)
+        let settings = CommandSettings(
+            topics: [], replies: CommandSettings.Topic("replies", mark: mark), maxAge: maxAge)
+        processor = CommandProcessor(
+            node: "pi-01", settings: settings, actuators: actuators, time: loop, log: log,
+            recentCapacity: recentCapacity
+        ) { [unowned self] in replies.append($0) }
+    }
+
+    /// Hands over a message at the next offset of commands/0, sent `age` ago.
+    func send(_ text: String, age: Interval = .zero) { send(Array(text.utf8), age: age) }
+
+    func send(_ bytes: [UInt8], age: Interval = .zero) {
+        send(bytes, offset: offset, timestamp: now - age.milliseconds)
+        offset += 1
+    }
+
+    func send(_ bytes: [UInt8], offset: Int64, timestamp: Int64?) {
+        bytes.withUnsafeBytes {
+            processor.handle(
+                payload: $0, topic: "commands", partition: 0, offset: offset, timestampMilliseconds: timestamp)
+        }
+    }
+}
+
+/// What a consumer makes of a reply's bytes.
+func decoded(_ reply: Reply) throws -> [String: Any] {
+    var bytes: [UInt8] = []
+    reply.encode(into: &bytes)
+    let object = try JSONSerialization.jsonObject(with: Data(bytes))
+    return object as? [String: Any] ?? [:]
+}
+
+func text(_ reply: Reply) -> String {
+    var bytes: [UInt8] = []
+    reply.encode(into: &bytes)
+    return String(decoding: bytes, as: UTF8.self)
+}
