@@ -1,3 +1,4 @@
+import Platform
 import Records
 
 /// The values that an actuator takes.

@@ -1,3 +1,4 @@
+import Platform
 import Actuators
 import CJansson
 import Records

@@ -1,3 +1,4 @@
+import Platform
 import CYAML
 
 /// Makes a tree of libyaml's events.

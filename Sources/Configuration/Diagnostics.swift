@@ -1,3 +1,5 @@
+import Platform
+
 /// Collects everything that is wrong with a configuration, so that all of it can be shown at once.
 public final class Diagnostics {
     public struct Problem: Equatable, Sendable {

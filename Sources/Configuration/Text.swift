@@ -2,10 +2,6 @@ import Platform
 
 // Text as bytes: keys and values are compared by their UTF-8, not by Unicode equivalence, as YAML has it.
 
-func sameBytes(_ left: String, _ right: String) -> Bool {
-    left.utf8.count == right.utf8.count && left.utf8.elementsEqual(right.utf8)
-}
-
 extension String {
     func isEqual(to other: StaticString) -> Bool {
         utf8.count == other.utf8CodeUnitCount && other.withUTF8Buffer { utf8.elementsEqual($0) }

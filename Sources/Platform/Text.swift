@@ -27,3 +27,14 @@ extension String {
     @inline(never)
     public init(_ text: StaticString) { self = text.withUTF8Buffer { String(decoding: $0, as: UTF8.self) } }
 }
+
+/// Whether the two are the same bytes: names and ids are compared so, without Unicode equivalence, whose tables are a
+/// fifth of a small binary.
+@inline(never)
+public func sameBytes(_ left: String, _ right: String) -> Bool {
+    left.utf8.count == right.utf8.count && left.utf8.elementsEqual(right.utf8)
+}
+
+/// A literal as text.
+@inline(never)
+public func string(_ text: StaticString) -> String { String(text) }
