@@ -73,7 +73,7 @@ public struct Reply: Equatable, Sendable {
         writer.string("id", id)
         writer.string("node", node)
         if let actuator { writer.string("actuator", actuator) }
-        writer.string("status", Actuators.string(status.name))
+        writer.string("status", Platform.string(status.name))
         if let value { writer.value("value", value) }
         if let reason { writer.string("reason", reason) }
         writer.seconds("timestamp", timestamp)
