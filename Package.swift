@@ -71,7 +71,8 @@ let package = Package(
             ], swiftSettings: strict),
 
         .target(
-            name: "TestSupport", dependencies: ["Platform"], path: "Tests/TestSupport", swiftSettings: strict),
+            name: "TestSupport", dependencies: ["Platform", "Configuration", "CShim"], path: "Tests/TestSupport",
+            swiftSettings: strict),
         tests("Platform", []),
         tests("Configuration", []),
         tests("Hardware", []),
