@@ -73,7 +73,8 @@ public final class Agent {
         }
         do throws(KafkaError) {
             commands = try CommandPath(
-                settings: settings, client: client, actuators: actuators, producer: producer, outbox: outbox, loop: loop,
+                settings: settings, client: client, actuators: actuators, producer: producer, outbox: outbox,
+                loop: loop,
                 log: log)
         } catch {
             throw .kafka(error)
@@ -90,7 +91,8 @@ public final class Agent {
                 let channel = sensor.channels[index]
                 lanes.append(
                     TelemetryPath.Lane(
-                        series: series[index], filters: channel.filters, topic: try producer.topic(named: channel.topic)))
+                        series: series[index], filters: channel.filters, topic: try producer.topic(named: channel.topic)
+                    ))
             }
         }
         return TelemetryPath(lanes: lanes, settings: settings.records, outbox: outbox, time: loop.time)

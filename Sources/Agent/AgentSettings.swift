@@ -191,7 +191,8 @@ private struct AgentDecoder {
         var addresses: [(bus: String, address: UInt8, user: String)] = []
         for sensor in sensors {
             let user = "sensor \(sensor.plan.id)"
-            if case .onBus(let bus, let mark, _) = sensor.plan.make, !buses.contains(where: { $0.settings.name == bus }) {
+            if case .onBus(let bus, let mark, _) = sensor.plan.make, !buses.contains(where: { $0.settings.name == bus })
+            {
                 let known = buses.map { $0.settings.name }.joined(separator: ", ")
                 diagnostics.report(
                     mark, "\(user): bus \"\(bus)\" is not under buses",

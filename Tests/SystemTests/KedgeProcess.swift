@@ -128,7 +128,9 @@ final class KedgeProcess {
 
     /// The process's peak resident memory in KiB (`VmHWM` of proc(5)).
     var peakMemory: Int? {
-        guard let status = try? String(contentsOfFile: "/proc/\(identifier)/status", encoding: .utf8) else { return nil }
+        guard let status = try? String(contentsOfFile: "/proc/\(identifier)/status", encoding: .utf8) else {
+            return nil
+        }
         let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
         return line.flatMap { Int($0.filter { $0.isNumber }) }
     }

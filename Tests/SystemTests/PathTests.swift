@@ -142,7 +142,8 @@ private func freePort() throws -> Int {
 
         broker.process.signal(SIGKILL)
         _ = try broker.process.exitCode()
-        try #require(KedgeProcess.wait(within: 30) { agent.errorLines.filter { $0.contains("waiting for") }.count == 2 })
+        try #require(
+            KedgeProcess.wait(within: 30) { agent.errorLines.filter { $0.contains("waiting for") }.count == 2 })
         broker = try BrokerProcess("--port", "\(port)")
         let second = try KedgeProcess(["watch", "sensors", "-b", broker.bootstrap, "--from", "beginning"])
         #expect(KedgeProcess.wait(within: 60) { records(second.outputLines).count > 20 })

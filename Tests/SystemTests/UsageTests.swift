@@ -8,7 +8,9 @@ import Testing
         let result = try KedgeProcess.run(name, "--help")
         #expect(result.code == 0)
         let text = result.output.joined(separator: "\n")
-        for heading in ["NAME\n    kedge \(name) - ", "SYNOPSIS\n    kedge \(name)", "DESCRIPTION", "EXIT STATUS", "EXAMPLES"] {
+        for heading in [
+            "NAME\n    kedge \(name) - ", "SYNOPSIS\n    kedge \(name)", "DESCRIPTION", "EXIT STATUS", "EXAMPLES",
+        ] {
             #expect(text.contains(heading), "\(heading) is missing in:\n\(text)")
         }
         #expect(result.output.allSatisfy { $0.utf8.count <= 100 })
@@ -55,7 +57,8 @@ import Testing
             #expect(result.code == 78)
             let text = result.errors.joined(separator: "\n")
             for expected in [
-                "\(file):3:49: ", "linger.ms", "\(file):5:36: ", "5 parsecs", "\(file):6:11: ", "\(file):6:22: ", "\"sim\"",
+                "\(file):3:49: ", "linger.ms", "\(file):5:36: ", "5 parsecs", "\(file):6:11: ", "\(file):6:22: ",
+                "\"sim\"",
                 "\(file):9:45: ", "\"safe\"", "\(file):9:39: ",
             ] {
                 #expect(text.contains(expected), "\(command): \(expected) is missing in:\n\(text)")
