@@ -78,7 +78,7 @@ let package = Package(
         tests("Hardware", []),
         tests("Records", ["Configuration"]),
         tests("Filters", ["Records", "Configuration"]),
-        tests("Sensors", ["Records", "Hardware", "Configuration"]),
+        tests("Sensors", ["Records", "Hardware", "Configuration", "CShim"]),
         tests("Outbox", ["Records", "Configuration"]),
         tests("Kafka", ["Records", "Configuration"]),
         tests("Actuators", ["Hardware", "Configuration"]),

@@ -33,7 +33,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (scalar("27"), LineReference.Line.offset(27)), (scalar("GPIO27"), .name("GPIO27")), (scalar("27", isQuoted: true), .name("27")),
+        (scalar("27"), LineReference.Line.offset(27)), (scalar("GPIO27"), .name("GPIO27")),
+        (scalar("27", isQuoted: true), .name("27")),
     ]) func lines(node: Node, line: LineReference.Line) {
         let (plan, problems) = decode(["id": "a", "driver": "gpio", "line": node])
         #expect(problems == [])
@@ -61,45 +62,47 @@ import Testing
         #expect(plan?.claims == [])
     }
 
-    @Test(arguments: [
-        (["driver": "gpio", "line": "1"], "actuators[0].id is missing"),
-        (["id": "a", "line": "1"], "actuators[0].driver is missing"),
-        (["id": "a", "driver": "gpoi"], "actuators[0].driver is \"gpoi\", expected"),
-        (["id": "a", "driver": "gpio"], "actuators[0].line is missing"),
-        (["id": "a", "driver": "gpio", "line": "-1"], "actuators[0].line is \"-1\""),
-        (
-            ["id": "a", "driver": "gpio", "line": "1", "safe": "2"],
-            "actuators[0].safe is \"2\""
-        ),
-        (
-            ["id": "a", "driver": "gpio", "line": "1", "min_on": "1s"],
-            "actuators[0].min_on: not in this version"
-        ),
-        (
-            ["id": "a", "driver": "gpio", "line": "1", "interlock": "b"],
-            "actuators[0].interlock: not in this version"
-        ),
-        (
-            ["id": "a", "driver": "gpio", "line": "1", "min": "1"],
-            "actuators[0].min is no known key"
-        ),
-        (
-            ["id": "a", "driver": "gpio", "line": "1", "max_on": "0s"],
-            "actuators[0].max_on is \"0s\""
-        ),
-        (
-            ["id": "a", "driver": "sim", "min": "5", "max": "5"],
-            "actuators[0]: min is 5 and max is 5, expected min below max"
-        ),
-        (
-            ["id": "a", "driver": "sim", "min": "5", "max": "6"],
-            "actuators[0].safe is missing, and 0 is not within min and max, expected a number from 5 to 6"
-        ),
-        (
-            ["id": "a", "driver": "sim", "safe": "2"],
-            "actuators[0].safe is \"2\""
-        ),
-    ] as [(KeyValuePairs<String, Node>, String)]) func problems(pairs: KeyValuePairs<String, Node>, problem: String) {
+    @Test(
+        arguments: [
+            (["driver": "gpio", "line": "1"], "actuators[0].id is missing"),
+            (["id": "a", "line": "1"], "actuators[0].driver is missing"),
+            (["id": "a", "driver": "gpoi"], "actuators[0].driver is \"gpoi\", expected"),
+            (["id": "a", "driver": "gpio"], "actuators[0].line is missing"),
+            (["id": "a", "driver": "gpio", "line": "-1"], "actuators[0].line is \"-1\""),
+            (
+                ["id": "a", "driver": "gpio", "line": "1", "safe": "2"],
+                "actuators[0].safe is \"2\""
+            ),
+            (
+                ["id": "a", "driver": "gpio", "line": "1", "min_on": "1s"],
+                "actuators[0].min_on: not in this version"
+            ),
+            (
+                ["id": "a", "driver": "gpio", "line": "1", "interlock": "b"],
+                "actuators[0].interlock: not in this version"
+            ),
+            (
+                ["id": "a", "driver": "gpio", "line": "1", "min": "1"],
+                "actuators[0].min is no known key"
+            ),
+            (
+                ["id": "a", "driver": "gpio", "line": "1", "max_on": "0s"],
+                "actuators[0].max_on is \"0s\""
+            ),
+            (
+                ["id": "a", "driver": "sim", "min": "5", "max": "5"],
+                "actuators[0]: min is 5 and max is 5, expected min below max"
+            ),
+            (
+                ["id": "a", "driver": "sim", "min": "5", "max": "6"],
+                "actuators[0].safe is missing, and 0 is not within min and max, expected a number from 5 to 6"
+            ),
+            (
+                ["id": "a", "driver": "sim", "safe": "2"],
+                "actuators[0].safe is \"2\""
+            ),
+        ] as [(KeyValuePairs<String, Node>, String)]) func problems(pairs: KeyValuePairs<String, Node>, problem: String)
+    {
         let (_, problems) = decode(pairs)
         #expect(problems.count == 1, "\(problems)")
         #expect(problems.first?.contains(problem) == true, "\(problems)")

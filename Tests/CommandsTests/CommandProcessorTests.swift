@@ -1,6 +1,7 @@
 import Actuators
 import Commands
 import Foundation
+import Hardware
 import Platform
 import Records
 import TestSupport
@@ -150,6 +151,15 @@ import Testing
         station.send(#"{"id":"a","actuator":"pump","value":1}"#)
         #expect(station.last.status == .failed)
         #expect(station.last.reason?.hasPrefix("GPIO gpiochip0 27: ") == true)
+        #expect(station.last.value == nil)
+    }
+
+    @Test func aShortCircuitIsAnsweredFailedWithWhatIsThere() throws {
+        let station = try Station()
+        try station.hardware.simulatedGPIO.drive(station.line, high: false)
+        station.send(#"{"id":"a","actuator":"pump","value":1}"#)
+        #expect(station.last.status == .failed)
+        #expect(station.last.reason != nil)
         #expect(station.last.value == .integer(0))
     }
 
@@ -260,6 +270,7 @@ import Testing
         station.send(#"{"id":"b","actuator":"pump","value":1}"#)
         station.send(#"{"id":"b","actuator":"pump","value":1}"#)
         #expect(station.last.reason == "the first command of this id was answered failed")
+        station.hardware.simulatedGPIO.returnChip("gpiochip0")
         #expect(try station.levels == [false])
     }
 

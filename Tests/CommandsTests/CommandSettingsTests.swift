@@ -47,12 +47,12 @@ import Testing
     @Test(arguments: [
         (
             "replies", "commands",
-            "commands.replies: \"commands\" is a topic of commands, too, expected a topic of its own"
+            "1:9: commands.replies is \"commands\", which is a topic of commands, too, expected a topic of its own"
         ),
         // Only what the node's name makes of it is one of them.
         (
             "replies", "commands.{node}",
-            "commands.replies: \"commands.pi-01\" is a topic of commands, too, expected a topic of its own"
+            "commands.replies is \"commands.pi-01\", which is a topic of commands, too, expected a topic of its own"
         ),
         ("topics", "^c.*", "commands.topics is \"^c.*\""),
         ("topics", "c.{nod}", "no other placeholders than {node} and {layer}"),
@@ -72,8 +72,13 @@ import Testing
         _ = CommandSettings.decode(reader, TopicNames(node: "pi-01", layer: nil))
         #expect(
             diagnostics.lines == [
-                "k.yaml:1:9: commands.topics is \"c.{layer}\", expected no {layer}, as the configuration has no layer",
-                "k.yaml:1:9: commands.topics is empty, expected at least one topic",
+                "k.yaml:1:9: commands.topics is \"c.{layer}\", expected no {layer}, as the configuration has no layer"
             ])
+    }
+
+    @Test func aListWithoutTopics() {
+        let (settings, problems) = decode(["topics": []])
+        #expect(problems == ["k.yaml:1:9: commands.topics is empty, expected at least one topic"])
+        #expect(settings.topics == CommandSettings(names: names).topics)
     }
 }

@@ -17,7 +17,7 @@ final class Station {
     private var offset: Int64 = 0
 
     /// The pump's line.
-    private let line = LineReference(chip: nil, line: .offset(27))
+    let line = LineReference(chip: nil, line: .offset(27))
     /// The levels that the pump's line was driven to, from its request on.
     var levels: [Bool] {
         get throws { try hardware.simulatedGPIO.history(line).compactMap { $0.high } }

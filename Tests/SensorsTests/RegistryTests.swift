@@ -29,7 +29,9 @@ import Testing
         let (plans, problems) = decode(
             mapping([
                 "id": "greenhouse", "driver": "bme280", "bus": "i2c-1", "address": "0x76", "every": "5s",
-                "channels": mapping(["temperature": mapping(["filters": [filters]]), "humidity": mapping(["enabled": "false"])]),
+                "channels": mapping([
+                    "temperature": mapping(["filters": [filters]]), "humidity": mapping(["enabled": "false"]),
+                ]),
             ]),
             mapping([
                 "id": "door", "driver": "gpio", "chip": "pinctrl-bcm2711", "line": "17", "edges": "both",
@@ -84,10 +86,15 @@ import Testing
     @Test func everyWaveformAndAReplay() throws {
         let (plans, problems) = decode(
             mapping(["id": "a", "driver": "sim", "value": "3"]),
-            mapping(["id": "b", "driver": "sim", "waveform": "sine", "amplitude": "2", "period": "10s", "phase": "0.25"]),
+            mapping([
+                "id": "b", "driver": "sim", "waveform": "sine", "amplitude": "2", "period": "10s", "phase": "0.25",
+            ]),
             mapping(["id": "c", "driver": "sim", "waveform": "step", "low": "1", "high": "2"]),
             mapping(["id": "d", "driver": "sim", "waveform": "random-walk", "min": "5", "max": "6", "seed": "9"]),
-            mapping(["id": "e", "driver": "sim", "waveform": "counter", "error_rate": "0.5", "stall": "5s", "stall_rate": "0"]),
+            mapping([
+                "id": "e", "driver": "sim", "waveform": "counter", "error_rate": "0.5", "stall": "5s",
+                "stall_rate": "0",
+            ]),
             mapping(["id": "f", "driver": "sim", "waveform": "replay", "path": "/nonexistent", "key": "value"]))
         #expect(problems == [])
         try #require(plans.count == 6)
@@ -127,11 +134,13 @@ import Testing
         expect(mapping(["id": "a", "driver": "gpio"]), "kedge.yaml:1:1:", "line")
         expect(mapping(["id": "a", "driver": "sysfs"]), "kedge.yaml:1:1:", "path")
         expect(
-            mapping(["id": "a", "driver": "sim", "waveform": "replay", "path": "x"]), "kedge.yaml:1:1:", "column", "key")
+            mapping(["id": "a", "driver": "sim", "waveform": "replay", "path": "x"]), "kedge.yaml:1:1:", "column", "key"
+        )
         expect(
             mapping(["id": "a", "driver": "sim", "waveform": "replay", "path": "x", "column": "0"]), "kedge.yaml:5:9:")
         expect(
-            mapping(["id": "a", "driver": "sim", "waveform": "random-walk", "min": "2", "max": "1"]), "min <= start <= max")
+            mapping(["id": "a", "driver": "sim", "waveform": "random-walk", "min": "2", "max": "1"]),
+            "min <= start <= max")
         expect(
             mapping([
                 "id": "a", "driver": "bmp280", "bus": "b",
@@ -146,7 +155,8 @@ import Testing
         #expect(twice.problems.count == 1)
         #expect(twice.problems.first?.hasPrefix("kedge.yaml:5:9:") == true)
         let channel = decode(
-            mapping(["id": "r", "driver": "gpio-counter", "line": "1"]), mapping(["id": "r.total", "driver": "sim"], line: 5))
+            mapping(["id": "r", "driver": "gpio-counter", "line": "1"]),
+            mapping(["id": "r.total", "driver": "sim"], line: 5))
         #expect(channel.problems.count == 1)
         #expect(channel.problems.first?.contains("\"r.total\" is taken by the sensor at line 1") == true)
     }
