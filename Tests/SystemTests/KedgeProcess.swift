@@ -13,7 +13,7 @@ final class KedgeProcess {
         private let state = Mutex<(lines: [String], ended: Bool)>(([], false))
 
         func collect(from handle: FileHandle) {
-            nonisolated(unsafe) let handle = handle
+            let handle = handle
             Thread {
                 var rest = Data()
                 while true {
