@@ -71,13 +71,14 @@ let package = Package(
             ], swiftSettings: strict),
 
         .target(
-            name: "TestSupport", dependencies: ["Platform"], path: "Tests/TestSupport", swiftSettings: strict),
+            name: "TestSupport", dependencies: ["Platform", "Configuration", "CShim"], path: "Tests/TestSupport",
+            swiftSettings: strict),
         tests("Platform", []),
         tests("Configuration", []),
         tests("Hardware", []),
         tests("Records", ["Configuration"]),
         tests("Filters", ["Records", "Configuration"]),
-        tests("Sensors", ["Records", "Hardware", "Configuration"]),
+        tests("Sensors", ["Records", "Hardware", "Configuration", "CShim"]),
         tests("Outbox", ["Records", "Configuration"]),
         tests("Kafka", ["Records", "Configuration"]),
         tests("Actuators", ["Hardware", "Configuration"]),
