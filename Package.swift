@@ -70,6 +70,11 @@ let package = Package(
                 "Commands", "Actuators", "CShim",
             ], swiftSettings: strict),
 
+        // The telemetry path alone, for Tests/Benchmarks/run.
+        .executableTarget(
+            name: "telemetry-path",
+            dependencies: ["Agent", "Platform", "Filters", "Records", "Outbox", "Kafka", "CShim"],
+            path: "Tests/Benchmarks/TelemetryPath", swiftSettings: strict),
         .target(
             name: "TestSupport", dependencies: ["Platform", "Configuration", "CShim"], path: "Tests/TestSupport",
             swiftSettings: strict),
