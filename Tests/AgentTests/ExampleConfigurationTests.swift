@@ -32,7 +32,9 @@ import Testing
             .split(separator: "\n", omittingEmptySubsequences: false)
             .map { line -> String in
                 // A commented key, or an element of a list; prose has neither a colon after one word nor a dash.
-                guard let match = line.firstMatch(of: /^(\s*)# (\s*(- )?(\{.*|[a-z0-9_.-]+:( .*)?))$/) else { return String(line) }
+                guard let match = line.firstMatch(of: /^(\s*)# (\s*(- )?(\{.*|[a-z0-9_.-]+:( .*)?))$/) else {
+                    return String(line)
+                }
                 uncommented += 1
                 return String(match.1) + String(match.2)
             }
