@@ -196,7 +196,8 @@ public final class Actuator {
 
     // MARK: The safe value
 
-    private func fail(_ error: ActuatorError) {
+    /// The output may be anywhere: it goes to the safe value, as often as that takes.
+    func fail(_ error: ActuatorError) {
         // The order was for the safe value while that was being tried again: the tries go on.
         let reason = error.description
         if backoff == nil { log.warning(joined("actuator ", plan.id, ": ", reason, "; going to the safe value")) }

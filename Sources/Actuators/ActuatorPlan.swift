@@ -54,6 +54,19 @@ public struct ActuatorPlan {
         self.driver = driver
     }
 
+    /// As `open`, but an actuator whose hardware is not to be had is made all the same: it says so once, tries again
+    /// until it has the hardware at the safe value, and answers orders with the reason until then.
+    public func start(on hardware: any Hardware, loop: any Loop, log: Log) -> Actuator {
+        let output = PatientOutput(driver, on: hardware)
+        let actuator = Actuator(self, driver: output, loop: loop, log: log)
+        do throws(ActuatorError) {
+            try output.open()
+        } catch {
+            actuator.fail(error)
+        }
+        return actuator
+    }
+
     /// Takes the hardware and drives the safe value, both at once.
     /// - Throws: `ActuatorError` when the hardware is not to be had.
     public func open(

@@ -29,8 +29,7 @@ public final class Agent {
     /// Makes everything and touches the actuators' lines, which are at their safe values from then on. Nothing is
     /// sampled or received before `start`.
     /// - Throws: `AgentError` for what would not be right later either: a thread that is not to be had, properties
-    ///   that librdkafka refuses, an actuator's line that somebody else holds. Absent brokers, buses and sensors are waited
-    ///   for.
+    ///   that librdkafka refuses. Absent brokers, buses, sensors and actuators are waited for.
     public init(
         settings: AgentSettings, hardware: any Hardware, loop: any Loop, log: Log
     ) throws(AgentError) {
@@ -58,13 +57,7 @@ public final class Agent {
             throw .system(error)
         }
         var actuators: [Actuator] = []
-        for plan in settings.actuators {
-            do throws(ActuatorError) {
-                actuators.append(try plan.open(on: hardware, loop: loop, log: log))
-            } catch {
-                throw .actuator(plan.id, error)
-            }
-        }
+        for plan in settings.actuators { actuators.append(plan.start(on: hardware, loop: loop, log: log)) }
         self.actuators = actuators
         // A node without actuators listens only where it is told to.
         guard !actuators.isEmpty || settings.commands.isExplicit else {
@@ -73,7 +66,8 @@ public final class Agent {
         }
         do throws(KafkaError) {
             commands = try CommandPath(
-                settings: settings, client: client, actuators: actuators, producer: producer, outbox: outbox, loop: loop,
+                settings: settings, client: client, actuators: actuators, producer: producer, outbox: outbox,
+                loop: loop,
                 log: log)
         } catch {
             throw .kafka(error)
@@ -90,7 +84,8 @@ public final class Agent {
                 let channel = sensor.channels[index]
                 lanes.append(
                     TelemetryPath.Lane(
-                        series: series[index], filters: channel.filters, topic: try producer.topic(named: channel.topic)))
+                        series: series[index], filters: channel.filters, topic: try producer.topic(named: channel.topic)
+                    ))
             }
         }
         return TelemetryPath(lanes: lanes, settings: settings.records, outbox: outbox, time: loop.time)

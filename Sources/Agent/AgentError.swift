@@ -1,5 +1,3 @@
-import Actuators
-import Hardware
 import Kafka
 import Platform
 
@@ -7,20 +5,12 @@ import Platform
 public enum AgentError: Error {
     case kafka(KafkaError)
     case system(SystemError)
-    /// An I2C bus that is not to be had; its name under `buses`.
-    case bus(String, SystemError)
-    /// An actuator whose hardware is not to be had; its id.
-    case actuator(String, ActuatorError)
 
     /// In words, with the place and what may help.
     public var description: String {
         switch self {
-        case .kafka(let error): return error.description
-        case .system(let error): return error.description
-        case .bus(let name, let error):
-            let remedy = error.busRemedy.map { "; \($0)" } ?? ""
-            return "bus \(name): \(error.description)\(remedy)"
-        case .actuator(let id, let error): return "actuator \(id): \(error.description)"
+        case .kafka(let error): error.description
+        case .system(let error): error.description
         }
     }
 }

@@ -105,7 +105,7 @@ private struct AgentDecoder {
         let names = TopicNames(node: node, layer: layer)
         let kafka = root.mapping("kafka").flatMap { KafkaSettings.decode($0) }
         if !root.has("kafka") {
-            root.report("kafka", "kafka is missing", expected: "all: { bootstrap.servers: \"host:9092\" } at least")
+            root.report("kafka", "is missing", expected: "all: { bootstrap.servers: \"host:9092\" } at least")
         }
         let records = root.mapping("records").map { RecordSettings.decode($0, names) } ?? RecordSettings()
         let outbox = root.mapping("outbox").map { OutboxSettings.decode($0) } ?? OutboxSettings()
@@ -191,7 +191,8 @@ private struct AgentDecoder {
         var addresses: [(bus: String, address: UInt8, user: String)] = []
         for sensor in sensors {
             let user = "sensor \(sensor.plan.id)"
-            if case .onBus(let bus, let mark, _) = sensor.plan.make, !buses.contains(where: { $0.settings.name == bus }) {
+            if case .onBus(let bus, let mark, _) = sensor.plan.make, !buses.contains(where: { $0.settings.name == bus })
+            {
                 let known = buses.map { $0.settings.name }.joined(separator: ", ")
                 diagnostics.report(
                     mark, "\(user): bus \"\(bus)\" is not under buses",

@@ -39,9 +39,10 @@ public struct CommandSettings: Equatable, Sendable {
         var settings = CommandSettings(names: names)
         settings.isExplicit = true
         if let topics = reader.topics("topics", names) {
-            if topics.isEmpty {
-                reader.report("topics", "\(reader.path).topics is empty", expected: "at least one topic")
-            } else {
+            // Where all are wrong, that has been said.
+            if reader.list("topics")?.isEmpty == true {
+                reader.report("topics", "is empty", expected: "at least one topic")
+            } else if !topics.isEmpty {
                 settings.topics = topics
             }
         }
@@ -49,7 +50,7 @@ public struct CommandSettings: Equatable, Sendable {
         if settings.topics.contains(settings.replies) {
             // Each reply would be taken for a command and answered, for ever.
             reader.report(
-                "replies", "\(reader.path).replies: \"\(settings.replies)\" is a topic of commands, too",
+                "replies", "is \"\(settings.replies)\", which is a topic of commands, too",
                 expected: "a topic of its own")
         }
         if let age = reader.interval("max_age", in: Interval.seconds(1)...Interval.seconds(366 * 86_400)) {

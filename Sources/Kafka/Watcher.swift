@@ -36,6 +36,15 @@ public final class Watcher {
     private var isReady = false
     private var partitionsAtEnd: [Bool] = []
 
+    /// The defaults are made for a few small commands; here whole topics are read. The user's value wins.
+    private static var ample: [Property] {
+        [
+            Property(name: "queued.min.messages", value: "10000"),
+            Property(name: "queued.max.messages.kbytes", value: "8192"),
+            Property(name: "fetch.message.max.bytes", value: "1048576"),
+        ]
+    }
+
     /// Both blocking calls in turn take no longer than this.
     private static let patience: Int32 = 3_000
 
@@ -53,7 +62,7 @@ public final class Watcher {
             throw KafkaError(RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, place: "topic \"\(topic)\"")
         }
         let configuration = try ClientConfiguration(
-            .consumer, name: name, properties: properties,
+            .consumer, name: name, properties: Self.ample + properties,
             owned: [
                 ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"),
                 ("enable.partition.eof", "true"),

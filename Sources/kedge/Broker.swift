@@ -16,7 +16,8 @@ extension Subcommand {
                 """,
             options: [
                 Options.Option("brokers", "N", letter: "n", "how many brokers the cluster has, 1 to 16 (1)"),
-                Options.Option("port", "PORT", letter: "p", "port of the first broker; the others follow (any free ones)"),
+                Options.Option(
+                    "port", "PORT", letter: "p", "port of the first broker; the others follow (any free ones)"),
                 Options.Option("listen", "ADDRESS", "IPv4 address to listen on and to be reached at (127.0.0.1)"),
                 Options.Option("topic", "NAME[:N]", letter: "t", "make a topic with N partitions (4); may be repeated"),
                 Options.Option("for", "TIME", "end by itself after this time, such as 10m"),

@@ -149,7 +149,9 @@ private struct CheckReport {
         let failed = devices.reduce(0) { $0 + ($1.error == nil ? 0 : 1) }
         let counts =
             "\(settings.sensors.count) sensors, \(settings.channelCount) channels, \(settings.actuators.count) actuators"
-        writeLine(failed == 0 ? "\(path): ok: \(counts)" : "\(path): \(failed) devices do not answer", to: failed == 0 ? 1 : 2)
+        writeLine(
+            failed == 0 ? "\(path): ok: \(counts)" : "\(path): \(failed) devices do not answer", to: failed == 0 ? 1 : 2
+        )
     }
 
     private func writeJSON(ok: Bool, problems: [(Mark?, String)], devices: [Subcommand.DeviceState] = []) {
@@ -161,7 +163,8 @@ private struct CheckReport {
         line += "],\"devices\":["
         for (index, device) in devices.enumerated() {
             let error = device.error.map { ",\"error\":\(quotedJSON($0))" } ?? ""
-            line += "\(index == 0 ? "" : ","){\"device\":\(quotedJSON(device.name)),\"ok\":\(device.error == nil)\(error)}"
+            line +=
+                "\(index == 0 ? "" : ","){\"device\":\(quotedJSON(device.name)),\"ok\":\(device.error == nil)\(error)}"
         }
         writeLine(line + "]}", to: 1)
     }

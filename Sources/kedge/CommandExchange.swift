@@ -80,12 +80,14 @@ final class CommandExchange {
 
     /// Replies carry the command's id as their key.
     private func receive(_ message: Message) {
-        guard let index = waiting.firstIndex(where: { $0.id.elementsEqual(message.key) }), let sent = waiting[index].sent
+        guard let index = waiting.firstIndex(where: { $0.id.elementsEqual(message.key) }),
+            let sent = waiting[index].sent
         else { return }
         let command = waiting.remove(at: index)
         let text = String(decoding: message.payload, as: UTF8.self)
         command.onReply(
-            Reply(text: text, after: loop.time.now - sent, isDone: message.payload.contains(text: "\"status\":\"done\"")))
+            Reply(
+                text: text, after: loop.time.now - sent, isDone: message.payload.contains(text: "\"status\":\"done\"")))
     }
 }
 

@@ -88,6 +88,7 @@ private final class Demonstration {
         kafka:
           all: { bootstrap.servers: "\(servers)" }
           producer: { linger.ms: 50 }
+          consumer: { fetch.wait.max.ms: 10 }   # the embedded broker lets a fetch wait to its end
         buses:
           i2c-1: { simulated: true }
         sensors:
@@ -143,7 +144,11 @@ private final class Demonstration {
         say("broker at \(cluster.bootstrapServers), node pi-demo; sensors greenhouse (BME280) and door, actuator pump")
         watcher.onMessage = { [unowned(unsafe) self] message in
             records += 1
-            if asJSON { _ = output.write(message.payload) } else { writeLine("record   \(text(message.payload))", to: 1) }
+            if asJSON {
+                _ = output.write(message.payload)
+            } else {
+                writeLine("record   \(text(message.payload))", to: 1)
+            }
         }
         agent.onReceiving = { [unowned(unsafe) self] topic in
             if topic == "commands.pi-demo" { switchPump() }
@@ -185,7 +190,8 @@ private final class Demonstration {
             hasReply = hasReply || reply.isDone
             if asJSON {
                 writeLine(
-                    "{\"command\":\(payload),\"reply\":\(reply.text),\"milliseconds\":\(milliseconds(reply.after))}", to: 1)
+                    "{\"command\":\(payload),\"reply\":\(reply.text),\"milliseconds\":\(milliseconds(reply.after))}",
+                    to: 1)
                 return
             }
             if let moved = lastMove(), moved > before {

@@ -8,7 +8,8 @@ import Sensors
 extension Subcommand {
     static var read: Subcommand {
         Subcommand(
-            name: "read", summary: "sample every sensor once and print it, without Kafka", synopsis: "[options] [CONFIG]",
+            name: "read", summary: "sample every sensor once and print it, without Kafka",
+            synopsis: "[options] [CONFIG]",
             description: """
                 Measures every sensor of CONFIG (/etc/kedge/kedge.yaml) once, now, and prints
                 one line a channel: its sensorID, value and unit, or why there is none. With

@@ -49,7 +49,8 @@ func environment(_ name: String) -> String? { getenv(name).map { String(cString:
 enum Connection {
     static var options: [Options.Option] {
         [
-            Options.Option("bootstrap", "HOST:PORT[,...]", letter: "b", "the brokers (KAFKA_BOOTSTRAP_SERVERS, or 127.0.0.1:9092)"),
+            Options.Option(
+                "bootstrap", "HOST:PORT[,...]", letter: "b", "the brokers (KAFKA_BOOTSTRAP_SERVERS, or 127.0.0.1:9092)"),
             Options.Option("config", "FILE", letter: "c", "take the Kafka properties from an agent's configuration"),
             Options.Option("property", "NAME=VALUE", letter: "X", "a librdkafka property; may be repeated"),
         ]

@@ -70,6 +70,10 @@ final class FakeHardware: Hardware, GPIO {
         if case .output(let active) = settings.direction { line.level = active }
         return line
     }
+
+    func inspect(_ reference: LineReference) throws(GPIOError) {
+        if let refusal { throw GPIOError(line: reference, cause: refusal) }
+    }
 }
 
 /// A driver whose every call a test decides.

@@ -1,6 +1,7 @@
 import Actuators
 import Commands
 import Foundation
+import Hardware
 import Platform
 import Records
 import TestSupport
@@ -10,7 +11,7 @@ import Testing
     @Test func done() throws {
         let station = try Station()
         station.send(#"{"id":"a","actuator":"pump","value":true}"#)
-        #expect(station.line.levels == [true])
+        #expect(try station.levels == [false, true])
         #expect(
             text(station.last)
                 == #"{"id":"a","node":"pi-01","actuator":"pump","status":"done","value":1,"timestamp":1795193522.000}"#)
@@ -32,7 +33,7 @@ import Testing
         #expect(station.last.id == "x")
         #expect(station.last.actuator == "pump")
         #expect(station.last.status == .rejected)
-        #expect(station.line.levels.isEmpty)
+        #expect(try station.levels == [false])
     }
 
     @Test func anUnknownActuatorIsRejected() throws {
@@ -56,7 +57,7 @@ import Testing
         station.send(#"{"id":"x","actuator":"\#(actuator)","value":\#(value)}"#)
         #expect(station.last.status == .rejected)
         #expect(station.last.reason == reason)
-        #expect(station.line.levels.isEmpty)
+        #expect(try station.levels == [false])
     }
 
     @Test func expiredByItsExpires() throws {
@@ -66,7 +67,7 @@ import Testing
         #expect(station.last.reason == "past its expires by 0.0 s")
         station.send(#"{"id":"y","actuator":"pump","value":1,"expires":\#(station.seconds - 5)}"#)
         #expect(station.last.reason == "past its expires by 5.0 s")
-        #expect(station.line.levels.isEmpty)
+        #expect(try station.levels == [false])
         station.send(#"{"id":"z","actuator":"pump","value":1,"expires":\#(station.seconds).5}"#)
         #expect(station.last.status == .done)
     }
@@ -78,7 +79,7 @@ import Testing
         #expect(station.last.reason == "30.0 s old, max_age is 30.0 s")
         station.send(#"{"id":"y","actuator":"pump","value":1,"expires":9000000000}"#, age: .seconds(86_400))
         #expect(station.last.status == .expired)
-        #expect(station.line.levels.isEmpty)
+        #expect(try station.levels == [false])
         station.send(#"{"id":"z","actuator":"pump","value":1}"#, age: .seconds(30))
         #expect(station.last.status == .done)
     }
@@ -88,7 +89,7 @@ import Testing
         station.send(#"{"id":"x","actuator":"pump","value":1}"#, age: .milliseconds(-30_001))
         #expect(station.last.status == .rejected)
         #expect(station.last.reason?.contains("is ahead of this node's clock") == true)
-        #expect(station.line.levels.isEmpty)
+        #expect(try station.levels == [false])
         station.send(#"{"id":"y","actuator":"pump","value":1}"#, age: .milliseconds(-30_000))
         #expect(station.last.status == .done)
     }
@@ -133,23 +134,32 @@ import Testing
         station.loop.advance(by: .seconds(6))
         station.send(#"{"id":"b","actuator":"pump","value":1,"for":"10s"}"#)
         station.loop.advance(by: .seconds(9))
-        #expect(station.line.level)
+        #expect(try station.levels.last == true)
         station.loop.advance(by: .seconds(1))
-        #expect(!station.line.level)
+        #expect(try station.levels.last == false)
         #expect(station.replies.count == 2)
         station.send(#"{"id":"c","actuator":"pump","value":1}"#)
         station.loop.advance(by: .seconds(599))
-        #expect(station.line.level)
+        #expect(try station.levels.last == true)
         station.loop.advance(by: .seconds(1))
-        #expect(!station.line.level)
+        #expect(try station.levels.last == false)
     }
 
     @Test func aFailedWriteIsAnsweredFailed() throws {
         let station = try Station()
-        station.line.writesFail = true
+        station.breakLine()
         station.send(#"{"id":"a","actuator":"pump","value":1}"#)
         #expect(station.last.status == .failed)
         #expect(station.last.reason?.hasPrefix("GPIO gpiochip0 27: ") == true)
+        #expect(station.last.value == nil)
+    }
+
+    @Test func aShortCircuitIsAnsweredFailedWithWhatIsThere() throws {
+        let station = try Station()
+        try station.hardware.simulatedGPIO.drive(station.line, high: false)
+        station.send(#"{"id":"a","actuator":"pump","value":1}"#)
+        #expect(station.last.status == .failed)
+        #expect(station.last.reason != nil)
         #expect(station.last.value == .integer(0))
     }
 
@@ -196,7 +206,7 @@ import Testing
         station.send("x")
         station.send("x")
         station.send(#"{"id":"b","actuator":"pump","value":1}"#, age: .seconds(60))
-        station.line.writesFail = true
+        station.breakLine()
         station.send(#"{"id":"c","actuator":"pump","value":1}"#)
         station.send(#"{"id":"d","actuator":"valve","value":1}"#)
         for actuator in station.actuators { actuator.stop() }
@@ -220,7 +230,7 @@ import Testing
         station.send(#"{"id":"a","actuator":"pump","value":1}"#)
         station.send(#"{"id":"b","actuator":"pump","value":0}"#)
         station.send(#"{"id":"a","actuator":"pump","value":1}"#)
-        #expect(station.line.levels == [true, false])
+        #expect(try station.levels == [false, true, false])
         #expect(station.last.status == .duplicate)
         #expect(station.last.id == "a")
         #expect(station.last.reason == "the first command of this id was answered done")
@@ -256,11 +266,12 @@ import Testing
         station.send(#"{"id":"a","actuator":"pump","value":5}"#)
         station.send(#"{"id":"a","actuator":"pump","value":1}"#)
         #expect(station.last.reason == "the first command of this id was answered rejected")
-        station.line.writesFail = true
+        station.breakLine()
         station.send(#"{"id":"b","actuator":"pump","value":1}"#)
         station.send(#"{"id":"b","actuator":"pump","value":1}"#)
         #expect(station.last.reason == "the first command of this id was answered failed")
-        #expect(station.line.levels.isEmpty)
+        station.hardware.simulatedGPIO.returnChip("gpiochip0")
+        #expect(try station.levels == [false])
     }
 
     @Test func whatIsRefusedBeforeItsIDIsSeenLeavesNoTrace() throws {

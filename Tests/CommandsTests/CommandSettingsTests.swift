@@ -1,73 +1,84 @@
 import Commands
 import Configuration
 import Platform
+import TestSupport
 import Testing
 
-private func plain(_ text: String) -> Node.Scalar {
-    Node.Scalar(text: text, mark: Mark(line: 2, column: 3), isQuoted: false, isSecret: false)
-}
+@Suite struct CommandSettingsTests {
+    private let names = TopicNames(node: "pi-01", layer: "greenhouse")
 
-private func mapping(_ pairs: [(String, Node)]) -> Node {
-    .mapping(pairs.map { Node.Entry(key: plain($0.0), value: $0.1) }, Mark(line: 1, column: 1))
-}
-
-/// Whether `Reader` reads: until it does, there is nothing to decode with.
-private let readerReads = Reader(
-    mapping([("a", .scalar(plain("b")))]), path: "", diagnostics: Diagnostics(file: "t")
-).has("a")
-
-@Suite struct StandardCommandSettingsTests {
-    @Test func topics() {
-        #expect(
-            CommandSettings.standard(hasLayer: true).topics.map { $0.text }
-                == ["commands", "commands.{layer}", "commands.{node}"])
-        #expect(CommandSettings.standard(hasLayer: false).topics.map { $0.text } == ["commands", "commands.{node}"])
-        #expect(CommandSettings.standard(hasLayer: false).replies.text == "replies")
-        #expect(CommandSettings.standard(hasLayer: false).maxAge == .seconds(30))
-        #expect(CommandSettings.standard(hasLayer: false).maximumSize == 65_536)
-    }
-}
-
-@Suite(.enabled(if: readerReads)) struct CommandSettingsTests {
-    private func decode(_ pairs: [(String, Node)]) -> (CommandSettings, [String]) {
+    private func decode(_ pairs: KeyValuePairs<String, Node>) -> (CommandSettings, [String]) {
         let diagnostics = Diagnostics(file: "k.yaml")
         let reader = Reader(mapping(pairs), path: "commands", diagnostics: diagnostics)
-        return (CommandSettings.decode(reader, hasLayer: true), diagnostics.lines)
+        return (CommandSettings.decode(reader, names), diagnostics.lines)
+    }
+
+    @Test func theStandard() {
+        let settings = CommandSettings(names: names)
+        #expect(settings.topics == ["commands", "commands.greenhouse", "commands.pi-01"])
+        #expect(
+            CommandSettings(names: TopicNames(node: "pi-01", layer: nil)).topics == ["commands", "commands.pi-01"])
+        #expect(settings.replies == "replies")
+        #expect(settings.maxAge == .seconds(30))
+        #expect(settings.maximumSize == 65_536)
+        #expect(!settings.isExplicit)
     }
 
     @Test func allKeys() {
-        let list = Node.sequence([.scalar(plain("c")), .scalar(plain("c.{node}"))], Mark(line: 2, column: 3))
         let (settings, problems) = decode([
-            ("topics", list), ("replies", .scalar(plain("r"))), ("max_age", .scalar(plain("5s"))),
-            ("max_size", .scalar(plain("1KiB"))),
+            "topics": ["c", "c.{node}", "{layer}.c"], "replies": "r.{node}", "max_age": "5s", "max_size": "1KiB",
         ])
         #expect(problems == [])
-        #expect(settings.topics.map { $0.text } == ["c", "c.{node}"])
-        #expect(settings.topics.first?.mark == Mark(line: 2, column: 3))
-        #expect(settings.replies.text == "r")
-        #expect(settings.maxAge == .seconds(5))
-        #expect(settings.maximumSize == 1_024)
+        #expect(
+            settings
+                == CommandSettings(
+                    topics: ["c", "c.pi-01", "greenhouse.c"], replies: "r.pi-01", maxAge: .seconds(5),
+                    maximumSize: 1_024, isExplicit: true))
     }
 
     @Test func nothing() {
-        let (settings, problems) = decode([])
+        let (settings, problems) = decode([:])
+        var standard = CommandSettings(names: names)
+        standard.isExplicit = true
         #expect(problems == [])
-        #expect(settings == .standard(hasLayer: true, mark: Mark(line: 1, column: 1)))
+        #expect(settings == standard)
     }
 
     @Test(arguments: [
         (
             "replies", "commands",
-            "commands.replies: \"commands\" is a topic of commands, too, expected a topic of its own"
+            "1:9: commands.replies is \"commands\", which is a topic of commands, too, expected a topic of its own"
         ),
-        ("topics", "^c.*", "commands: this is no topic, expected the name of a topic"),
+        // Only what the node's name makes of it is one of them.
+        (
+            "replies", "commands.{node}",
+            "commands.replies is \"commands.pi-01\", which is a topic of commands, too, expected a topic of its own"
+        ),
+        ("topics", "^c.*", "commands.topics is \"^c.*\""),
+        ("topics", "c.{nod}", "no other placeholders than {node} and {layer}"),
         ("max_age", "0s", "commands.max_age is \"0s\""),
         ("key_file", "k", "commands.key_file: not in this version"),
         ("rate_limit", "1", "commands.rate_limit: not in this version"),
         ("topcis", "c", "commands.topcis is no known key"),
     ]) func problems(key: String, value: String, problem: String) {
-        let (_, problems) = decode([(key, .scalar(plain(value)))])
+        let (_, problems) = decode([key: scalar(value)])
         #expect(problems.count == 1, "\(problems)")
         #expect(problems.first?.contains(problem) == true, "\(problems)")
+    }
+
+    @Test func aLayerThatIsNotThere() {
+        let diagnostics = Diagnostics(file: "k.yaml")
+        let reader = Reader(mapping(["topics": "c.{layer}"]), path: "commands", diagnostics: diagnostics)
+        _ = CommandSettings.decode(reader, TopicNames(node: "pi-01", layer: nil))
+        #expect(
+            diagnostics.lines == [
+                "k.yaml:1:9: commands.topics is \"c.{layer}\", expected no {layer}, as the configuration has no layer"
+            ])
+    }
+
+    @Test func aListWithoutTopics() {
+        let (settings, problems) = decode(["topics": []])
+        #expect(problems == ["k.yaml:1:9: commands.topics is empty, expected at least one topic"])
+        #expect(settings.topics == CommandSettings(names: names).topics)
     }
 }

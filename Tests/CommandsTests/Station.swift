@@ -7,48 +7,24 @@ import Platform
 import Records
 import TestSupport
 
-/// A line that remembers its levels.
-final class FakeLine: GPIOLine {
-    var levels: [Bool] = []
-    var level = false
-    var writesFail = false
-    let eventDescriptor: Int32? = nil
-    let lostEdges: UInt64 = 0
-
-    func read() throws(GPIOError) -> Bool { level }
-
-    func write(_ active: Bool) throws(GPIOError) {
-        if writesFail {
-            throw GPIOError(line: LineReference(chip: nil, line: .offset(27)), cause: .noSuchLine)
-        }
-        levels.append(active)
-        level = active
-    }
-
-    func takeEdges(_ body: (EdgeEvent) -> Void) throws(GPIOError) {}
-}
-
-final class FakeHardware: Hardware, GPIO {
-    let line = FakeLine()
-    var gpio: any GPIO { self }
-
-    func openBus(_ settings: BusSettings) throws(SystemError) -> any I2CBus {
-        throw SystemError(call: "open", code: 2, subject: settings.name)
-    }
-
-    func request(_ line: LineReference, _ settings: LineSettings) throws(GPIOError) -> any GPIOLine { self.line }
-}
-
 /// A processor with three actuators: `pump` (gpio), `dimmer` (sim, 0 to 100) and `valve` (sim, slow).
 final class Station {
     let loop = ManualLoop()
-    let hardware = FakeHardware()
+    let hardware: SimulatedHardware
     let actuators: [Actuator]
     private(set) var replies: [Reply] = []
     private(set) var processor: CommandProcessor! = nil
     private var offset: Int64 = 0
 
-    var line: FakeLine { hardware.line }
+    /// The pump's line.
+    let line = LineReference(chip: nil, line: .offset(27))
+    /// The levels that the pump's line was driven to, from its request on.
+    var levels: [Bool] {
+        get throws { try hardware.simulatedGPIO.history(line).compactMap { $0.high } }
+    }
+    /// Takes the pump's chip away: from then on its line fails.
+    func breakLine() { hardware.simulatedGPIO.removeChip("gpiochip0") }
+
     var last: Reply { replies[replies.count - 1] }
     var now: Int64 { loop.wallTime.milliseconds }
     /// In seconds since 1970.
@@ -56,7 +32,8 @@ final class Station {
 
     init(maxAge: Interval = .seconds(30), recentCapacity: Int = 1_000) throws {
         let log = LogRecorder().log
-        let pump = GPIOOutput.Settings(line: LineReference(chip: nil, line: .offset(27))).plan
+        hardware = SimulatedHardware(loop: loop)
+        let pump = GPIOOutput.Settings(line: line).plan
         let dimmer = SimulatedOutput.Settings(range: 0...100).plan
         let valve = SimulatedOutput.Settings(latency: .seconds(2)).plan
         actuators = [
@@ -65,9 +42,7 @@ final class Station {
             try ActuatorPlan(id: "dimmer", driver: dimmer).open(on: hardware, loop: loop, log: log),
             try ActuatorPlan(id: "valve", driver: valve).open(on: hardware, loop: loop, log: log),
         ]
-        let mark = Mark(line: 1, column: 1)
-        let settings = CommandSettings(
-            topics: [], replies: CommandSettings.Topic("replies", mark: mark), maxAge: maxAge)
+        let settings = CommandSettings(topics: [], maxAge: maxAge)
         processor = CommandProcessor(
             node: "pi-01", settings: settings, actuators: actuators, time: loop, log: log,
             recentCapacity: recentCapacity

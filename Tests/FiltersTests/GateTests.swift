@@ -1,5 +1,6 @@
 import Platform
 import Records
+import TestSupport
 import Testing
 
 @testable import Filters
@@ -81,7 +82,7 @@ import Testing
     }
 
     @Test func anOutputAtLeastEveryInterval() {
-        var random = SplitMix(seed: 9)
+        var random = SeededGenerator(seed: 9)
         var stream = Stream(
             Median(size: 5), Deadband(band: 0.5, isRelative: false), Throttle(interval: .seconds(20)),
             Round(decimals: 1),

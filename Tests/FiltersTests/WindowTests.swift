@@ -1,5 +1,6 @@
 import Platform
 import Records
+import TestSupport
 import Testing
 
 @testable import Filters
@@ -12,7 +13,7 @@ import Testing
 
     /// All window filters against their definitions, over random values with many equal ones.
     @Test(arguments: [1, 2, 3, 5, 10, 64]) func againstTheDefinitions(_ size: Int) {
-        var random = SplitMix(seed: UInt64(size))
+        var random = SeededGenerator(seed: UInt64(size))
         var median = Stream(Median(size: size))
         var average = Stream(Average(size: size))
         var least = Stream(Minimum(size: size))

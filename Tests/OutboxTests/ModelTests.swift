@@ -8,7 +8,7 @@ import Testing
 /// What an outbox must do, in the simplest terms: numbers in lists.
 private final class Model {
     let bench: Bench
-    var random: SplitMix
+    var random: SeededGenerator
     private var next = 0
     /// Appended and not with the transport, oldest first, by lane.
     private var waiting: [[Int]] = [[], []]
@@ -22,7 +22,7 @@ private final class Model {
     private(set) var failed = 0
 
     init(seed: UInt64, whenFull: OutboxSettings.WhenFull) {
-        random = SplitMix(seed: seed)
+        random = SeededGenerator(seed: seed)
         bench = Bench(maxMemory: 128_000, whenFull: whenFull, room: 100)
         bench.transport.during = { [unowned self] in self.offered($0) }
     }

@@ -1,5 +1,6 @@
 import Foundation
 import Records
+import TestSupport
 import Testing
 
 @Suite struct JSONNumberTests {
@@ -90,13 +91,13 @@ import Testing
     }
 
     @Test func aMillionRandomBitPatterns() {
-        var random = SplitMix(seed: 1)
+        var random = SeededGenerator(seed: 1)
         #expect(firstFault((0..<500_000).lazy.map { _ in Double(bitPattern: random.next()) }) == nil)
     }
 
     /// What sensors and filters give: few decimals, sums of them, full precision, in all magnitudes.
     @Test func valuesOfSensors() {
-        var random = SplitMix(seed: 2)
+        var random = SeededGenerator(seed: 2)
         var walk = 20.0
         #expect(
             firstFault(
@@ -130,7 +131,7 @@ import Testing
     }
 
     @Test func subnormals() {
-        var random = SplitMix(seed: 3)
+        var random = SeededGenerator(seed: 3)
         #expect(firstFault((0..<20_000).lazy.map { _ in Double(bitPattern: random.next() >> 12) }) == nil)
     }
 

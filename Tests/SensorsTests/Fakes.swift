@@ -122,6 +122,10 @@ final class FakeGPIO: GPIO {
         self.line = made
         return made
     }
+
+    func inspect(_ line: LineReference) throws(GPIOError) {
+        if let failure { throw failure }
+    }
 }
 
 /// A work queue whose jobs run when the test says so.

@@ -2,37 +2,16 @@ import Configuration
 import Hardware
 import Platform
 import Records
+import TestSupport
 import Testing
 
 @testable import Sensors
 
-/// A mapping as the parser would make it; keys stand on lines of their own, from `line` on.
-private func map(_ pairs: KeyValuePairs<String, Any>, line: Int = 1) -> Node {
-    var entries: [Node.Entry] = []
-    for (index, pair) in pairs.enumerated() {
-        let key = scalar(pair.key, line: line + index, column: 1)
-        let value: Node =
-            switch pair.value {
-            case let node as Node: node
-            case let nodes as [Node]: .sequence(nodes, Mark(line: line + index, column: 9))
-            default: .scalar(scalar("\(pair.value)", line: line + index, column: 9))
-            }
-        entries.append(Node.Entry(key: key, value: value))
-    }
-    return .mapping(entries, Mark(line: line, column: 1))
-}
-
-private func scalar(_ text: String, line: Int, column: Int) -> Node.Scalar {
-    Node.Scalar(text: text, mark: Mark(line: line, column: column), isQuoted: false, isSecret: false)
-}
-
-/// Until the configuration stage is there, its reader finds nothing.
-private let readerWorks = Reader(map(["a": 1]), path: "", diagnostics: Diagnostics(file: "")).has("a")
-
-@Suite(.enabled(if: readerWorks)) struct RegistryTests {
+@Suite struct RegistryTests {
     private func decode(_ nodes: Node...) -> (plans: [SensorPlan], problems: [String]) {
         let diagnostics = Diagnostics(file: "kedge.yaml")
-        let plans = Registry.sensors(nodes, diagnostics: diagnostics)
+        let plans = Registry.sensors(
+            nodes, TopicNames(node: "pi-01", layer: nil), diagnostics: diagnostics)
         return (plans, diagnostics.lines)
     }
 
@@ -46,19 +25,21 @@ private let readerWorks = Reader(map(["a": 1]), path: "", diagnostics: Diagnosti
     }
 
     @Test func theDesignsExamples() throws {
-        let filters = map(["median": 5])
+        let filters = mapping(["median": "5"])
         let (plans, problems) = decode(
-            map([
+            mapping([
                 "id": "greenhouse", "driver": "bme280", "bus": "i2c-1", "address": "0x76", "every": "5s",
-                "channels": map(["temperature": map(["filters": [filters]]), "humidity": map(["enabled": "false"])]),
+                "channels": mapping([
+                    "temperature": mapping(["filters": [filters]]), "humidity": mapping(["enabled": "false"]),
+                ]),
             ]),
-            map([
-                "id": "door", "driver": "gpio", "chip": "pinctrl-bcm2711", "line": 17, "edges": "both",
+            mapping([
+                "id": "door", "driver": "gpio", "chip": "pinctrl-bcm2711", "line": "17", "edges": "both",
                 "debounce": "20ms",
             ]),
-            map(["id": "rain", "driver": "gpio-counter", "line": 22, "every": "60s", "scale": 0.2794]),
-            map([
-                "id": "cpu", "driver": "sysfs", "path": "/sys/class/thermal/thermal_zone0/temp", "scale": 0.001,
+            mapping(["id": "rain", "driver": "gpio-counter", "line": "22", "every": "60s", "scale": "0.2794"]),
+            mapping([
+                "id": "cpu", "driver": "sysfs", "path": "/sys/class/thermal/thermal_zone0/temp", "scale": "0.001",
                 "every": "30s", "unit": "Cel",
             ]))
         #expect(problems == [])
@@ -91,25 +72,30 @@ private let readerWorks = Reader(map(["a": 1]), path: "", diagnostics: Diagnosti
 
     @Test func theBoschSettingsReachTheChip() {
         let (plans, problems) = decode(
-            map([
-                "id": "a", "driver": "bme280", "bus": "i2c-1", "iir_filter": 16,
-                "oversampling": map(["temperature": 2, "pressure": 16, "humidity": 4]),
+            mapping([
+                "id": "a", "driver": "bme280", "bus": "i2c-1", "iir_filter": "16",
+                "oversampling": mapping(["temperature": "2", "pressure": "16", "humidity": "4"]),
             ]))
         #expect(problems == [])
         #expect(bosch(plans.first)?.written.map { $0.value } == [0xB6, 4 << 2, 3, 2 << 5 | 5 << 2 | 1])
         #expect(plans.first?.every == .seconds(60))
-        let plain = decode(map(["id": "a", "driver": "bme280", "bus": "i2c-1"]))
+        let plain = decode(mapping(["id": "a", "driver": "bme280", "bus": "i2c-1"]))
         #expect(bosch(plain.plans.first)?.written.map { $0.value } == [0xB6, 0, 1, 1 << 5 | 1 << 2 | 1])
     }
 
     @Test func everyWaveformAndAReplay() throws {
         let (plans, problems) = decode(
-            map(["id": "a", "driver": "sim", "value": 3]),
-            map(["id": "b", "driver": "sim", "waveform": "sine", "amplitude": 2, "period": "10s", "phase": 0.25]),
-            map(["id": "c", "driver": "sim", "waveform": "step", "low": 1, "high": 2]),
-            map(["id": "d", "driver": "sim", "waveform": "random-walk", "min": 5, "max": 6, "seed": 9]),
-            map(["id": "e", "driver": "sim", "waveform": "counter", "error_rate": 0.5, "stall": "5s", "stall_rate": 0]),
-            map(["id": "f", "driver": "sim", "waveform": "replay", "path": "/nonexistent", "key": "value"]))
+            mapping(["id": "a", "driver": "sim", "value": "3"]),
+            mapping([
+                "id": "b", "driver": "sim", "waveform": "sine", "amplitude": "2", "period": "10s", "phase": "0.25",
+            ]),
+            mapping(["id": "c", "driver": "sim", "waveform": "step", "low": "1", "high": "2"]),
+            mapping(["id": "d", "driver": "sim", "waveform": "random-walk", "min": "5", "max": "6", "seed": "9"]),
+            mapping([
+                "id": "e", "driver": "sim", "waveform": "counter", "error_rate": "0.5", "stall": "5s",
+                "stall_rate": "0",
+            ]),
+            mapping(["id": "f", "driver": "sim", "waveform": "replay", "path": "/nonexistent", "key": "value"]))
         #expect(problems == [])
         try #require(plans.count == 6)
         var first: [Value] = []
@@ -136,38 +122,41 @@ private let readerWorks = Reader(map(["a": 1]), path: "", diagnostics: Diagnosti
                 #expect(problems.first?.contains(part) == true, "\(part): \(problems)", sourceLocation: location)
             }
         }
-        expect(map(["driver": "sim"]), "kedge.yaml:1:1:", "id")
-        expect(map(["id": "a"]), "kedge.yaml:1:1:", "driver")
-        expect(map(["id": "a", "driver": "bme820", "bus": "x"]), "kedge.yaml:2:9:", "bme280")
-        expect(map(["id": "a", "driver": "sim", "amplitude": 2]), "kedge.yaml:3:1:", "amplitude")
-        expect(map(["id": "a", "driver": "bme280"]), "kedge.yaml:1:1:", "bus")
-        expect(map(["id": "a", "driver": "bme280", "bus": "b", "address": "0x40"]), "kedge.yaml:4:9:", "0x40")
-        expect(map(["id": "a", "driver": "sim", "every": "25h"]), "kedge.yaml:3:9:", "every")
-        expect(map(["id": "a", "driver": "gpio", "line": 4, "edges": "none"]), "kedge.yaml:4:9:", "every")
-        expect(map(["id": "a", "driver": "gpio", "line": 4, "edges": "none", "every": 5]), "kedge.yaml:5:9:")
-        expect(map(["id": "a", "driver": "gpio"]), "kedge.yaml:1:1:", "line")
-        expect(map(["id": "a", "driver": "sysfs"]), "kedge.yaml:1:1:", "path")
+        expect(mapping(["driver": "sim"]), "kedge.yaml:1:1:", "id")
+        expect(mapping(["id": "a"]), "kedge.yaml:1:1:", "driver")
+        expect(mapping(["id": "a", "driver": "bme820", "bus": "x"]), "kedge.yaml:2:9:", "bme280")
+        expect(mapping(["id": "a", "driver": "sim", "amplitude": "2"]), "kedge.yaml:3:1:", "amplitude")
+        expect(mapping(["id": "a", "driver": "bme280"]), "kedge.yaml:1:1:", "bus")
+        expect(mapping(["id": "a", "driver": "bme280", "bus": "b", "address": "0x40"]), "kedge.yaml:4:9:", "0x40")
+        expect(mapping(["id": "a", "driver": "sim", "every": "25h"]), "kedge.yaml:3:9:", "every")
+        expect(mapping(["id": "a", "driver": "gpio", "line": "4", "edges": "none"]), "kedge.yaml:4:9:", "every")
+        expect(mapping(["id": "a", "driver": "gpio", "line": "4", "edges": "none", "every": "5"]), "kedge.yaml:5:9:")
+        expect(mapping(["id": "a", "driver": "gpio"]), "kedge.yaml:1:1:", "line")
+        expect(mapping(["id": "a", "driver": "sysfs"]), "kedge.yaml:1:1:", "path")
         expect(
-            map(["id": "a", "driver": "sim", "waveform": "replay", "path": "x"]), "kedge.yaml:1:1:", "column", "key")
+            mapping(["id": "a", "driver": "sim", "waveform": "replay", "path": "x"]), "kedge.yaml:1:1:", "column", "key"
+        )
         expect(
-            map(["id": "a", "driver": "sim", "waveform": "replay", "path": "x", "column": 0]), "kedge.yaml:5:9:")
+            mapping(["id": "a", "driver": "sim", "waveform": "replay", "path": "x", "column": "0"]), "kedge.yaml:5:9:")
         expect(
-            map(["id": "a", "driver": "sim", "waveform": "random-walk", "min": 2, "max": 1]), "min <= start <= max")
+            mapping(["id": "a", "driver": "sim", "waveform": "random-walk", "min": "2", "max": "1"]),
+            "min <= start <= max")
         expect(
-            map([
+            mapping([
                 "id": "a", "driver": "bmp280", "bus": "b",
-                "channels": map(["humidity": map(["enabled": "true"], line: 7)], line: 6),
+                "channels": mapping(["humidity": mapping(["enabled": "true"], line: 7)], line: 6),
             ]), "kedge.yaml:6:1:", "humidity", "temperature, pressure")
-        expect(map(["id": "a", "driver": "sim", "channels": map(["x": map([:])])]), "kedge.yaml:")
-        expect(map(["id": "", "driver": "sim"]), "kedge.yaml:1:9:")
+        expect(mapping(["id": "a", "driver": "sim", "channels": mapping(["x": mapping([:])])]), "kedge.yaml:")
+        expect(mapping(["id": "", "driver": "sim"]), "kedge.yaml:1:9:")
     }
 
     @Test func namesOfRecordsAreTakenOnce() {
-        let twice = decode(map(["id": "a", "driver": "sim"]), map(["id": "a", "driver": "sim"], line: 5))
+        let twice = decode(mapping(["id": "a", "driver": "sim"]), mapping(["id": "a", "driver": "sim"], line: 5))
         #expect(twice.problems.count == 1)
         #expect(twice.problems.first?.hasPrefix("kedge.yaml:5:9:") == true)
         let channel = decode(
-            map(["id": "r", "driver": "gpio-counter", "line": 1]), map(["id": "r.total", "driver": "sim"], line: 5))
+            mapping(["id": "r", "driver": "gpio-counter", "line": "1"]),
+            mapping(["id": "r.total", "driver": "sim"], line: 5))
         #expect(channel.problems.count == 1)
         #expect(channel.problems.first?.contains("\"r.total\" is taken by the sensor at line 1") == true)
     }

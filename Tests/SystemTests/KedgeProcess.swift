@@ -13,18 +13,20 @@ final class KedgeProcess {
         private let state = Mutex<(lines: [String], ended: Bool)>(([], false))
 
         func collect(from handle: FileHandle) {
-            nonisolated(unsafe) let handle = handle
             Thread {
-                var rest = Data()
+                var rest: [UInt8] = []
                 while true {
                     let data = handle.availableData
                     if data.isEmpty { break }
-                    rest.append(data)
-                    while let end = rest.firstIndex(of: 10) {
-                        let line = String(decoding: rest[rest.startIndex..<end], as: UTF8.self)
-                        rest = Data(rest[(end + 1)...])
-                        self.state.withLock { $0.lines.append(line) }
+                    rest.append(contentsOf: data)
+                    var lines: [String] = []
+                    var start = 0
+                    while let end = rest[start...].firstIndex(of: 10) {
+                        lines.append(String(decoding: rest[start..<end], as: UTF8.self))
+                        start = end + 1
                     }
+                    rest.removeFirst(start)
+                    self.state.withLock { $0.lines += lines }
                 }
                 if !rest.isEmpty {
                     let line = String(decoding: rest, as: UTF8.self)
@@ -34,6 +36,14 @@ final class KedgeProcess {
             }.start()
         }
 
+        /// The first line from `index` on that holds `text`; `index` then stands behind what was looked at.
+        func first(with text: String, from index: inout Int) -> String? {
+            let lines = state.withLock { $0.lines[min(index, $0.lines.count)...] }
+            index += lines.count
+            return lines.first { $0.utf8.count >= text.utf8.count && $0.contains(text) }
+        }
+
+        var count: Int { state.withLock { $0.lines.count } }
         var snapshot: (lines: [String], ended: Bool) { state.withLock { $0 } }
     }
 
@@ -76,6 +86,7 @@ final class KedgeProcess {
     var identifier: Int32 { process.processIdentifier }
     var outputLines: [String] { output.snapshot.lines }
     var errorLines: [String] { errors.snapshot.lines }
+    var outputCount: Int { output.count }
 
     /// Waits for a line on standard output that holds `text`.
     @discardableResult
@@ -92,10 +103,11 @@ final class KedgeProcess {
     private func line(with text: String, in lines: Lines, within limit: TimeInterval) throws -> String {
         var found: String?
         var ended = false
+        var looked = 0
         _ = Self.wait(within: limit) {
-            let snapshot = lines.snapshot
-            found = snapshot.lines.first { $0.contains(text) }
-            ended = snapshot.ended
+            // In this order: the last lines come before the end.
+            ended = lines.snapshot.ended
+            found = lines.first(with: text, from: &looked)
             return found != nil || ended
         }
         if let found { return found }
@@ -128,7 +140,9 @@ final class KedgeProcess {
 
     /// The process's peak resident memory in KiB (`VmHWM` of proc(5)).
     var peakMemory: Int? {
-        guard let status = try? String(contentsOfFile: "/proc/\(identifier)/status", encoding: .utf8) else { return nil }
+        guard let status = try? String(contentsOfFile: "/proc/\(identifier)/status", encoding: .utf8) else {
+            return nil
+        }
         let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
         return line.flatMap { Int($0.filter { $0.isNumber }) }
     }

@@ -8,7 +8,9 @@ import Testing
         let result = try KedgeProcess.run(name, "--help")
         #expect(result.code == 0)
         let text = result.output.joined(separator: "\n")
-        for heading in ["NAME\n    kedge \(name) - ", "SYNOPSIS\n    kedge \(name)", "DESCRIPTION", "EXIT STATUS", "EXAMPLES"] {
+        for heading in [
+            "NAME\n    kedge \(name) - ", "SYNOPSIS\n    kedge \(name)", "DESCRIPTION", "EXIT STATUS", "EXAMPLES",
+        ] {
             #expect(text.contains(heading), "\(heading) is missing in:\n\(text)")
         }
         #expect(result.output.allSatisfy { $0.utf8.count <= 100 })
@@ -45,8 +47,9 @@ import Testing
               all: { bootstrap.servers: "127.0.0.1:9092", linger.msec: 5 }
             sensors:
               - { id: a, driver: sim, every: 5 parsecs }
-              - { id: a, driver: simm, every: 5s }
-              - { id: b, driver: gpio, line: 17, edges: both }
+              - { id: b, driver: simm, every: 5s }
+              - { id: c, driver: gpio, line: 17, edges: both }
+              - { id: c, driver: sim, every: 5s }
             actuators:
               - { id: pump, driver: gpio, line: 17, save: 0 }
             """)
@@ -55,8 +58,12 @@ import Testing
             #expect(result.code == 78)
             let text = result.errors.joined(separator: "\n")
             for expected in [
-                "\(file):3:49: ", "linger.ms", "\(file):5:36: ", "5 parsecs", "\(file):6:11: ", "\(file):6:22: ", "\"sim\"",
-                "\(file):9:45: ", "\"safe\"", "\(file):9:39: ",
+                "\(file):3:60: linger.msec is no property of librdkafka, did you mean linger.ms?",
+                "\(file):5:34: sensors[0].every is \"5 parsecs\", expected a duration such as 500ms",
+                "\(file):6:22: sensors[1].driver is \"simm\", expected bme280, bmp280, gpio",
+                "\(file):8:11: the name \"c\" is taken by the sensor at line 7",
+                "\(file):10:37: actuator pump: GPIO gpiochip0 17 is used by sensor c already",
+                "\(file):10:41: actuators[0].save is no known key, did you mean safe?",
             ] {
                 #expect(text.contains(expected), "\(command): \(expected) is missing in:\n\(text)")
             }

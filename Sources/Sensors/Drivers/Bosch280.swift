@@ -95,13 +95,17 @@ final class Bosch280: SensorDriver {
         }
         guard let pressure = calibration.pressure(raw.pressure, fine: fine), pressure >= 30_000, pressure <= 110_000
         else { throw .invalidData("a pressure outside 300 to 1100 hPa") }
-        values.append(.number(temperature))
-        values.append(.number(pressure))
+        values.append(.number(Self.rounded(temperature, to: 100)))
+        values.append(.number(Self.rounded(pressure, to: 10)))
         guard settings.model == .bme280 else { return }
         // A converter at its stop is no humidity, though the formula would make 0 or 100 % of it.
         if raw.humidity == 0 || raw.humidity == 0xFFFF { throw .invalidData("a humidity reading at its limit") }
-        values.append(.number(calibration.humidity(raw.humidity, fine: fine)))
+        values.append(.number(Self.rounded(calibration.humidity(raw.humidity, fine: fine), to: 100)))
     }
+
+    /// To what the chip resolves: 0.01 degrees Celsius, 0.1 Pa (0.16 at best) and 0.01 %RH (BME280 1.2 to 1.4). The digits
+    /// beyond would be the formula's alone, and three times the bytes of the record's value.
+    private static func rounded(_ value: Double, to parts: Double) -> Double { (value * parts).rounded() / parts }
 
     /// BME280 9.1, BMP280 3.8.1: 1.25 ms, 2.3 ms for each conversion, 0.575 ms more for pressure and for humidity.
     private var longestMeasurement: Interval {
