@@ -88,7 +88,9 @@ let package = Package(
         tests("Kafka", ["Records", "Configuration"]),
         tests("Actuators", ["Hardware", "Configuration"]),
         tests("Commands", ["Actuators", "Hardware", "Configuration"]),
-        tests("Agent", []),
+        tests(
+            "Agent",
+            ["Configuration", "Hardware", "Sensors", "Filters", "Records", "Outbox", "Kafka", "Commands", "Actuators", "CShim"]),
         // Runs the built binary as a user would.
         .testTarget(name: "SystemTests", dependencies: ["kedge"], swiftSettings: strict),
     ],
