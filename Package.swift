@@ -90,7 +90,10 @@ let package = Package(
         tests("Commands", ["Actuators", "Hardware", "Configuration"]),
         tests(
             "Agent",
-            ["Configuration", "Hardware", "Sensors", "Filters", "Records", "Outbox", "Kafka", "Commands", "Actuators", "CShim"]),
+            [
+                "Configuration", "Hardware", "Sensors", "Filters", "Records", "Outbox", "Kafka", "Commands",
+                "Actuators", "CShim",
+            ]),
         // Runs the built binary as a user would.
         .testTarget(name: "SystemTests", dependencies: ["kedge"], swiftSettings: strict),
     ],
