@@ -88,7 +88,12 @@ let package = Package(
         tests("Kafka", ["Records", "Configuration"]),
         tests("Actuators", ["Hardware", "Configuration"]),
         tests("Commands", ["Actuators", "Hardware", "Configuration"]),
-        tests("Agent", ["Configuration", "Kafka"]),
+        tests(
+            "Agent",
+            [
+                "Configuration", "Hardware", "Sensors", "Filters", "Records", "Outbox", "Kafka", "Commands",
+                "Actuators", "CShim",
+            ]),
         // Runs the built binary as a user would.
         .testTarget(name: "SystemTests", dependencies: ["kedge"], swiftSettings: strict),
     ],

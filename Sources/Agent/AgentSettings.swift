@@ -222,7 +222,8 @@ private struct AgentDecoder {
         _ reference: LineReference, _ mark: Mark, _ user: String,
         _ lines: inout [(reference: LineReference, user: String)]
     ) {
-        if let first = lines.first(where: { $0.reference == reference }) {
+        // By their words, in which an offset without a chip is one of gpiochip0.
+        if let first = lines.first(where: { sameBytes($0.reference.description, reference.description) }) {
             diagnostics.report(mark, "\(user): GPIO \(reference.description) is used by \(first.user) already")
         } else {
             lines.append((reference, user))

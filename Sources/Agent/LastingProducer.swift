@@ -51,6 +51,8 @@ final class LastingProducer: RecordTransport {
     /// Ends the producer; what is outstanding is reported as failed.
     func close() {
         isClosed = true
+        if let renewal { loop.cancel(renewal) }
+        renewal = nil
         producer.close()
     }
 

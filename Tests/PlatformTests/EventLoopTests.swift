@@ -94,8 +94,15 @@ import Testing
         var hungDone = false
         var healthyDone = false
         var timer = false
-        hung.perform { gate.wait() } completion: { hungDone = true }
-        healthy.perform {} completion: { healthyDone = true }
+        hung.perform {
+            gate.wait()
+        } completion: {
+            hungDone = true
+        }
+        healthy.perform {
+        } completion: {
+            healthyDone = true
+        }
         loop.after(.milliseconds(1)) { timer = true }
         #expect(try loop.wait { healthyDone && timer })
         #expect(!hungDone)

@@ -48,7 +48,9 @@ import Testing
                 }
             default:
                 now += Int64(random.next() % 500)
-                let due = model.filter { $0.instant <= now }.sorted { ($0.instant, $0.number) < ($1.instant, $1.number) }
+                let due = model.filter { $0.instant <= now }.sorted {
+                    ($0.instant, $0.number) < ($1.instant, $1.number)
+                }
                 expected += due.map { $0.number }
                 model.removeAll { $0.instant <= now }
                 while let action = queue.take(due: Instant(nanoseconds: now)) { action() }
