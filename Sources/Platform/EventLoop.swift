@@ -5,7 +5,7 @@ public final class EventLoop: Loop {
     public let time: any TimeSource
     private let epoll: Descriptor
     private var timers = TimerQueue()
-    private var watchers: [Int32: () -> Void] = [:]
+    private var watchers: [Watcher] = []
     private var signals: Descriptor?
     private var running = false
 
@@ -24,12 +24,24 @@ public final class EventLoop: Loop {
         event.events = EPOLLIN.rawValue
         event.data.fd = descriptor
         try systemCall("epoll_ctl") { epoll_ctl(epoll.number, EPOLL_CTL_ADD, descriptor, &event) }
-        watchers[descriptor] = action
+        watchers.append(Watcher(descriptor: descriptor, action: action))
     }
 
     public func unwatch(_ descriptor: Int32) {
-        guard watchers.removeValue(forKey: descriptor) != nil else { return }
+        guard let index = index(of: descriptor) else { return }
+        watchers.remove(at: index)
         _ = epoll_ctl(epoll.number, EPOLL_CTL_DEL, descriptor, nil)
+    }
+
+    private struct Watcher {
+        let descriptor: Int32
+        let action: () -> Void
+    }
+
+    /// Where the watch of `descriptor` is: there are few, and a dictionary costs kilobytes of code.
+    private func index(of descriptor: Int32) -> Int? {
+        for index in 0..<watchers.count where watchers[index].descriptor == descriptor { return index }
+        return nil
     }
 
     /// Takes the given signals as events, in this thread and in all started later.
@@ -68,7 +80,7 @@ public final class EventLoop: Loop {
         }
         for index in 0..<Int(count) {
             // An earlier action of this round may have ended the watch.
-            watchers[events[index].data.fd]?()
+            if let watcher = self.index(of: events[index].data.fd) { watchers[watcher].action() }
         }
         // Only what is due now: a timer that sets itself again must not keep the descriptors waiting.
         let now = time.now
