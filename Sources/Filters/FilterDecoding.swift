@@ -44,7 +44,7 @@ private struct FilterDecoder {
     init(diagnostics: Diagnostics) { self.diagnostics = diagnostics }
 
     mutating func decode(_ node: Node, path: String) {
-        if case .scalar(let scalar) = node, scalar.text == "unique" {
+        if case .scalar(let scalar) = node, scalar.text.isEqual(to: "unique") {
             append(Unique(), holds: true)
             return
         }

@@ -71,13 +71,10 @@ extension Subcommand {
     }
 
     private static func start(_ text: String) -> Watcher.Start? {
-        switch text {
-        case "beginning": return .beginning
-        case "end": return .end
-        default:
-            guard let number = Int(text), number < 0, number > -1_000_000 else { return nil }
-            return .last(-number)
-        }
+        if text.isEqual(to: "beginning") { return .beginning }
+        if text.isEqual(to: "end") { return .end }
+        guard let number = wholeNumber(text), number < 0, number > -1_000_000 else { return nil }
+        return .last(Int(-number))
     }
 }
 

@@ -31,7 +31,7 @@ public final class SimulatedGPIO: GPIO {
         }
 
         func answers(to wanted: String) -> Bool {
-            wanted == name || wanted == label || wanted == "/dev/" + name
+            sameBytes(wanted, name) || sameBytes(wanted, label) || sameBytes(wanted, "/dev/" + name)
         }
     }
 
