@@ -80,3 +80,27 @@ public func wholeNumber(_ text: String) -> Int64? { Int64(text) }
 /// A literal as text.
 @inline(never)
 public func string(_ text: StaticString) -> String { String(text) }
+
+// The standard library's own are compiled anew into every interpolation; these are calls. (They are preferred to it because
+// they are in another module and take no generic parameters.)
+extension DefaultStringInterpolation {
+    @inline(never)
+    public mutating func appendLiteral(_ literal: String) { write(literal) }
+
+    @inline(never)
+    public mutating func appendInterpolation(_ text: String) { write(text) }
+
+    @inline(never)
+    public mutating func appendInterpolation(_ number: Int64) { write(decimal(number)) }
+
+    @inline(never)
+    public mutating func appendInterpolation(_ number: UInt64) { write(decimal(number)) }
+
+    public mutating func appendInterpolation(_ number: Int) { appendInterpolation(Int64(number)) }
+
+    public mutating func appendInterpolation(_ number: Int32) { appendInterpolation(Int64(number)) }
+
+    public mutating func appendInterpolation(_ number: UInt32) { appendInterpolation(Int64(number)) }
+
+    public mutating func appendInterpolation(_ number: UInt8) { appendInterpolation(Int64(number)) }
+}
