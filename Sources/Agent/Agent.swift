@@ -142,8 +142,12 @@ public final class Agent {
     /// What has been done, in words: "1500 samples, 1500 acknowledged …". It begins with the number of samples.
     public var status: String {
         let counters = outbox.counters(of: .record)
-        return "\(telemetry.samples) samples, \(telemetry.filtered) filtered, \(counters.acknowledged) acknowledged, "
-            + "\(counters.failed) failed, \(counters.dropped + counters.refused + counters.oversized) dropped, "
-            + "\(outbox.pendingCount) waiting"
+        var causes = ""
+        for entry in outbox.failures.entries { causes = joined(causes, " ", entry.name, ":", decimal(entry.count)) }
+        return joined(
+            decimal(telemetry.samples), " samples, ", decimal(telemetry.filtered), " filtered, ",
+            decimal(counters.acknowledged), " acknowledged, ", decimal(counters.failed), " failed", causes, ", ",
+            decimal(counters.dropped + counters.refused + counters.oversized), " dropped, ",
+            decimal(outbox.pendingCount), " waiting")
     }
 }

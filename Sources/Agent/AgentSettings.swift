@@ -156,7 +156,8 @@ private struct AgentDecoder {
                     bus.mark, "\(bus.path) has no path", expected: "path: /dev/i2c-1, or simulated: true")
             } else if path != nil && simulated {
                 diagnostics.report(bus.mark, "\(bus.path) has a path and is simulated", expected: "one of them")
-            } else if let path, let twin = buses.first(where: { $0.settings.path == path }) {
+            } else if let path, let twin = buses.first(where: { $0.settings.path.map { sameBytes($0, path) } ?? false })
+            {
                 diagnostics.report(bus.mark(of: "path"), "\(bus.path): \(path) is \(twin.settings.name) already")
             }
             buses.append(Bus(settings: BusSettings(name: entry.key.text, path: path), mark: entry.key.mark))
@@ -191,7 +192,8 @@ private struct AgentDecoder {
         var addresses: [(bus: String, address: UInt8, user: String)] = []
         for sensor in sensors {
             let user = "sensor \(sensor.plan.id)"
-            if case .onBus(let bus, let mark, _) = sensor.plan.make, !buses.contains(where: { $0.settings.name == bus })
+            if case .onBus(let bus, let mark, _) = sensor.plan.make,
+                !buses.contains(where: { sameBytes($0.settings.name, bus) })
             {
                 let known = buses.map { $0.settings.name }.joined(separator: ", ")
                 diagnostics.report(
@@ -202,7 +204,7 @@ private struct AgentDecoder {
                 switch claim {
                 case .line(let reference, let mark): claimLine(reference, mark, user, &lines)
                 case .address(let bus, let address, let mark):
-                    if let first = addresses.first(where: { $0.bus == bus && $0.address == address }) {
+                    if let first = addresses.first(where: { $0.address == address && sameBytes($0.bus, bus) }) {
                         diagnostics.report(
                             mark, "\(user): address \(hexadecimal(address)) on \(bus) is used by \(first.user) already")
                     } else {

@@ -62,7 +62,7 @@ final class CommandPath {
                 timestampMilliseconds: message.timestamp?.milliseconds)
         }
         consumer.onReady = { [unowned(unsafe) self] place in
-            if receiving.contains(place.topic) { return }
+            if contains(receiving, place.topic) { return }
             receiving.append(place.topic)
             log.info("taking commands from \(place.topic)")
             onReceiving?(place.topic)

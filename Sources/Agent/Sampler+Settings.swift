@@ -22,12 +22,12 @@ extension Sampler {
                 if files == nil { files = try Worker(name: "files", loop: loop) }
                 add(plan, driver: make(), on: files, base: first)
             case .onBus(let name, _, let make):
-                if let known = opened.first(where: { $0.bus.name == name }) {
+                if let known = opened.first(where: { sameBytes($0.bus.name, name) }) {
                     add(plan, driver: make(known.bus), on: known.queue, base: first)
                     continue
                 }
                 // The configuration's check has seen to it that the bus is there.
-                guard let settings = buses.first(where: { $0.name == name }) else { continue }
+                guard let settings = buses.first(where: { sameBytes($0.name, name) }) else { continue }
                 let bus = PatientBus(settings, hardware: hardware)
                 let queue = try Worker(name: name, loop: loop)
                 opened.append((bus, queue))

@@ -47,7 +47,7 @@ public struct CommandSettings: Equatable, Sendable {
             }
         }
         if let topic = reader.topic("replies", names) { settings.replies = topic }
-        if settings.topics.contains(settings.replies) {
+        if contains(settings.topics, settings.replies) {
             // Each reply would be taken for a command and answered, for ever.
             reader.report(
                 "replies", "is \"\(settings.replies)\", which is a topic of commands, too",
@@ -58,7 +58,7 @@ public struct CommandSettings: Equatable, Sendable {
         }
         if let size = reader.size("max_size", in: 256...1_048_576) { settings.maximumSize = Int(size) }
         for key in later where reader.has(key) {
-            let name = key.withUTF8Buffer { String(decoding: $0, as: UTF8.self) }
+            let name = String(key)
             reader.diagnostics.report(reader.mark(of: key), "\(reader.path).\(name): not in this version")
         }
         reader.finish()

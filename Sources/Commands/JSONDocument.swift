@@ -1,6 +1,6 @@
-import Platform
 import Actuators
 import CJansson
+import Platform
 import Records
 
 /// A parsed JSON object; jansson's memory goes with it.

@@ -1,5 +1,5 @@
-import Platform
 import Actuators
+import Platform
 import Records
 
 /// The ids of the last commands and how each was answered first, so that none is carried out twice.

@@ -1,5 +1,5 @@
-import Platform
 import CYAML
+import Platform
 
 /// Makes a tree of libyaml's events.
 final class Composer {

@@ -1,4 +1,5 @@
 import CYAML
+import Platform
 
 /// libyaml's parser: the one owner of its state and of the current event, which both end with it.
 ///

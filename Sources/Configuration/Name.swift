@@ -1,3 +1,5 @@
+import Platform
+
 /// What a name may be made of.
 public enum NameRule: Sendable {
     /// Of a sensor or an actuator: 1 to 128 bytes of printable UTF-8, no control or invisible characters, no `/` (which

@@ -3,11 +3,10 @@ import Platform
 // Text as bytes: keys and values are compared by their UTF-8, not by Unicode equivalence, as YAML has it.
 
 extension String {
-    func isEqual(to other: StaticString) -> Bool {
-        utf8.count == other.utf8CodeUnitCount && other.withUTF8Buffer { utf8.elementsEqual($0) }
+    func isOneOf(_ others: [StaticString]) -> Bool {
+        for other in others where isEqual(to: other) { return true }
+        return false
     }
-
-    func isOneOf(_ others: [StaticString]) -> Bool { others.contains { isEqual(to: $0) } }
 }
 
 /// An ASCII letter in lower case; any other byte as it is.

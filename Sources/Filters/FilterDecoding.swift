@@ -44,7 +44,7 @@ private struct FilterDecoder {
     init(diagnostics: Diagnostics) { self.diagnostics = diagnostics }
 
     mutating func decode(_ node: Node, path: String) {
-        if case .scalar(let scalar) = node, scalar.text == "unique" {
+        if case .scalar(let scalar) = node, scalar.text.isEqual(to: "unique") {
             append(Unique(), holds: true)
             return
         }
@@ -145,9 +145,10 @@ private struct FilterDecoder {
             return
         }
         let bare = Node.Scalar(
-            text: String(scalar.text.dropLast()), mark: scalar.mark, isQuoted: false, isSecret: scalar.isSecret)
+            text: String(decoding: scalar.text.utf8.dropLast(), as: UTF8.self), mark: scalar.mark, isQuoted: false,
+            isSecret: scalar.isSecret)
         let name = Node.Scalar(
-            text: key.withUTF8Buffer { String(decoding: $0, as: UTF8.self) }, mark: scalar.mark, isQuoted: false,
+            text: String(key), mark: scalar.mark, isQuoted: false,
             isSecret: false)
         let percentage = Reader(
             .mapping([Node.Entry(key: name, value: .scalar(bare))], scalar.mark), path: reader.path,

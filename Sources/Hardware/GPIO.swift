@@ -1,10 +1,18 @@
 import Platform
 
 /// A line as the configuration names it: a chip by name, label or path, and a line by offset or name.
-public struct LineReference: Hashable, Sendable {
-    public enum Line: Hashable, Sendable {
+public struct LineReference: Equatable, Sendable {
+    public enum Line: Equatable, Sendable {
         case offset(UInt32)
         case name(String)
+
+        public static func == (left: Line, right: Line) -> Bool {
+            switch (left, right) {
+            case (.offset(let left), .offset(let right)): left == right
+            case (.name(let left), .name(let right)): sameBytes(left, right)
+            default: false
+            }
+        }
     }
 
     /// Such as `gpiochip0`, `pinctrl-bcm2711` or `/dev/gpiochip0`; `nil` looks on every chip
@@ -15,6 +23,12 @@ public struct LineReference: Hashable, Sendable {
     public init(chip: String?, line: Line) {
         self.chip = chip
         self.line = line
+    }
+
+    public static func == (left: LineReference, right: LineReference) -> Bool {
+        guard left.line == right.line else { return false }
+        guard let leftChip = left.chip, let rightChip = right.chip else { return left.chip == nil && right.chip == nil }
+        return sameBytes(leftChip, rightChip)
     }
 
     /// Such as `pinctrl-bcm2711 17`, or `GPIO17` where any chip will do.

@@ -1,4 +1,5 @@
 import CRdkafka
+import Platform
 
 /// A `rd_kafka_conf_t` on its way to becoming a client: kedge's defaults, then the user's properties, then those
 /// that kedge owns, each overriding those before.
@@ -37,17 +38,26 @@ final class ClientConfiguration {
     /// A default that contradicts what the user chose yields to it.
     private static func isRuledOut(_ property: DefaultProperty, by properties: [Property]) -> Bool {
         if property.name.equals("enable.idempotence") {
-            return properties.contains {
-                switch $0.name {
-                case "acks", "request.required.acks": $0.value != "all" && $0.value != "-1"
-                case "retries", "message.send.max.retries": $0.value == "0"
-                case "max.in.flight", "max.in.flight.requests.per.connection": (Int($0.value) ?? 0) > 5
-                default: false
-                }
-            }
+            return properties.contains(where: rulesOutIdempotence)
         }
         // A transaction has a time limit of its own, which a record's may not exceed.
-        if property.name.equals("message.timeout.ms") { return properties.contains { $0.name == "transactional.id" } }
+        if property.name.equals("message.timeout.ms") {
+            return properties.contains { $0.name.isEqual(to: "transactional.id") }
+        }
+        return false
+    }
+
+    private static func rulesOutIdempotence(_ property: Property) -> Bool {
+        let name = property.name
+        if name.isEqual(to: "acks") || name.isEqual(to: "request.required.acks") {
+            return !property.value.isEqual(to: "all") && !property.value.isEqual(to: "-1")
+        }
+        if name.isEqual(to: "retries") || name.isEqual(to: "message.send.max.retries") {
+            return property.value.isEqual(to: "0")
+        }
+        if name.isEqual(to: "max.in.flight") || name.isEqual(to: "max.in.flight.requests.per.connection") {
+            return (wholeNumber(property.value) ?? 0) > 5
+        }
         return false
     }
 
@@ -57,12 +67,12 @@ final class ClientConfiguration {
         case .accepted: return
         case .unknown:
             throw KafkaError(
-                RD_KAFKA_RESP_ERR__INVALID_ARG, place: place, reason: "\(name) is no property of librdkafka")
+                RD_KAFKA_RESP_ERR__INVALID_ARG, place: place, reason: joined(name, " is no property of librdkafka"))
         case .refused(let text):
             let isHidden = Property(name: name, value: value).isHidden
             throw KafkaError(
                 RD_KAFKA_RESP_ERR__INVALID_ARG, place: place,
-                reason: isHidden ? "\(name): librdkafka refuses the value (not shown)" : text)
+                reason: isHidden ? joined(name, ": librdkafka refuses the value (not shown)") : text)
         }
     }
 
@@ -74,7 +84,7 @@ final class ClientConfiguration {
             guard let start = text.baseAddress,
                 rd_kafka_conf_get(configuration, name.text, start, &size) == RD_KAFKA_CONF_OK
             else { return nil }
-            return Int(String(cString: start))
+            return wholeNumber(String(cString: start)).map { Int(truncatingIfNeeded: $0) }
         }
     }
 

@@ -129,7 +129,7 @@ public final class Consumer {
     }
 
     private func isPositioned(_ place: MessagePlace) -> Bool {
-        positioned.contains { $0.partition == place.partition && $0.topic == place.topic }
+        positioned.contains { $0.partition == place.partition && sameBytes($0.topic, place.topic) }
     }
 
     private func settle(_ place: MessagePlace) {
@@ -158,7 +158,7 @@ public final class Consumer {
                 if let entries = list?.pointee.elems {
                     for index in 0..<count {
                         let gone = PartitionList.place(entries[index])
-                        positioned.removeAll { $0.partition == gone.partition && $0.topic == gone.topic }
+                        positioned.removeAll { $0.partition == gone.partition && sameBytes($0.topic, gone.topic) }
                     }
                 }
                 assigned = max(0, assigned - count)
@@ -194,7 +194,7 @@ public final class Consumer {
         case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
             RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
             // The text names the topic.
-            if !missed.contains(error.reason), missed.count < 32 {
+            if !contains(missed, error.reason), missed.count < 32 {
                 missed.append(error.reason)
                 let remedy =
                     error.code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED.rawValue

@@ -1,3 +1,5 @@
+import Platform
+
 /// What kedge sets where the user sets nothing: librdkafka's own defaults are made for servers.
 public struct DefaultProperty: Sendable {
     public enum Client: Sendable { case both, producer, consumer }
@@ -73,10 +75,7 @@ public let defaultProperties: [DefaultProperty] = [
 
 extension StaticString {
     /// As an ordinary string.
-    var text: String { withUTF8Buffer { String(decoding: $0, as: UTF8.self) } }
+    var text: String { String(self) }
 
-    func equals(_ text: String) -> Bool {
-        guard utf8CodeUnitCount == text.utf8.count else { return false }
-        return withUTF8Buffer { $0.elementsEqual(text.utf8) }
-    }
+    func equals(_ text: String) -> Bool { text.isEqual(to: self) }
 }

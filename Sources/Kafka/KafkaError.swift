@@ -1,4 +1,5 @@
 import CRdkafka
+import Platform
 
 /// What librdkafka or a broker answered instead of doing what was asked.
 public struct KafkaError: Error, Equatable, Sendable {

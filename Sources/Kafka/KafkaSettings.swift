@@ -1,4 +1,5 @@
 import Configuration
+import Platform
 
 /// One property of librdkafka, as the user wrote it.
 public struct Property: Equatable, Sendable {
@@ -15,16 +16,20 @@ public struct Property: Equatable, Sendable {
         self.isSecret = isSecret
     }
 
+    public static func == (left: Property, right: Property) -> Bool {
+        sameBytes(left.name, right.name) && sameBytes(left.value, right.value) && left.mark == right.mark
+            && left.isSecret == right.isSecret
+    }
+
     /// Whether its value must not be shown, for where it came from or for what it is.
     public var isHidden: Bool {
         if isSecret { return true }
-        switch name {
-        case "ssl.key.pem", "ssl.keystore.key", "sasl.jaas.config", "sasl.oauthbearer.config": return true
-        default: return name.hasSuffix("password") || name.hasSuffix("secret")
-        }
+        return name.isEqual(to: "ssl.key.pem") || name.isEqual(to: "ssl.keystore.key")
+            || name.isEqual(to: "sasl.jaas.config") || name.isEqual(to: "sasl.oauthbearer.config")
+            || name.hasEnding("password") || name.hasEnding("secret")
     }
 
-    var shownValue: String { isHidden ? "(not shown)" : "\"\(value)\"" }
+    var shownValue: String { isHidden ? "(not shown)" : joined("\"", value, "\"") }
 
     func with(name: String? = nil, value: String) -> Property {
         Property(name: name ?? self.name, value: value, mark: mark, isSecret: isHidden)
@@ -63,7 +68,7 @@ public struct KafkaSettings: Equatable, Sendable {
             producer: common.filter(check.isForProducer) + check.pass(producer, for: .producer),
             consumer: common.filter(check.isForConsumer) + check.pass(consumer, for: .consumer))
         let namesBrokers: (Property) -> Bool = {
-            $0.name == "bootstrap.servers" || $0.name == "metadata.broker.list"
+            $0.name.isEqual(to: "bootstrap.servers") || $0.name.isEqual(to: "metadata.broker.list")
         }
         let isComplete =
             (all + producer).contains(where: namesBrokers) && (all + consumer).contains(where: namesBrokers)

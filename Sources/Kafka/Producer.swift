@@ -65,7 +65,7 @@ public final class Producer: RecordTransport {
     /// The identifier of a topic for `offer`; the same for the same name. The topic itself is not made.
     /// - Throws: `KafkaError` for a name that Kafka does not permit.
     public func topic(named name: String) throws(KafkaError) -> TopicID {
-        if let index = topics.firstIndex(where: { $0.name == name }) { return TopicID(index) }
+        if let index = topics.firstIndex(where: { sameBytes($0.name, name) }) { return TopicID(index) }
         guard isLegal(topic: name) else {
             throw KafkaError(
                 RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, place: "topic \"\(name)\"",
@@ -229,7 +229,7 @@ public final class Producer: RecordTransport {
 
 /// Whether Kafka permits a topic of that name.
 public func isLegal(topic name: String) -> Bool {
-    if name == "." || name == ".." || name.utf8.count > 249 || name.utf8.isEmpty { return false }
+    if name.isEqual(to: ".") || name.isEqual(to: "..") || name.utf8.count > 249 || name.utf8.isEmpty { return false }
     return name.utf8.allSatisfy {
         switch $0 {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

@@ -1,3 +1,5 @@
+import Platform
+
 /// What a producer has done since it was made.
 public struct ProducerCounters: Equatable, Sendable {
     /// Records that librdkafka took.
@@ -22,11 +24,11 @@ public struct ProducerCounters: Equatable, Sendable {
     private static let names = 16
 
     mutating func fail(_ name: String) {
-        if let index = failed.firstIndex(where: { $0.name == name }) {
+        if let index = failed.firstIndex(where: { sameBytes($0.name, name) }) {
             failed[index].count += 1
         } else if failed.count < Self.names {
             failed.append(Failure(name: name, count: 1))
-        } else if let index = failed.firstIndex(where: { $0.name == "other" }) {
+        } else if let index = failed.firstIndex(where: { $0.name.isEqual(to: "other") }) {
             failed[index].count += 1
         } else {
             failed.append(Failure(name: "other", count: 1))

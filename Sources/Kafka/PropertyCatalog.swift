@@ -1,5 +1,6 @@
 import CRdkafka
 import CShim
+import Platform
 
 /// The properties that the librdkafka in use knows, by its own table (`rd_kafka_conf_properties_show`), so that a
 /// newer library brings its new properties with it.
@@ -26,7 +27,7 @@ struct PropertyCatalog {
         free(text)
     }
 
-    func find(_ name: String) -> Entry? { entries.first { $0.name == name } }
+    func find(_ name: String) -> Entry? { entries.first { sameBytes($0.name, name) } }
 
     /// The property whose name is closest to `name`, if one is close enough to be meant.
     func nearest(to name: String) -> String? {
@@ -55,10 +56,12 @@ struct PropertyCatalog {
             let columns = line.split(separator: UInt8(ascii: "|"), maxSplits: 3, omittingEmptySubsequences: false)
             guard columns.count == 4 else { continue }
             let scope = trimmed(columns[1])
-            guard scope == "*" || scope == "P" || scope == "C" else { continue }
+            let isForProducer = scope.isEqual(to: "P")
+            let isForConsumer = scope.isEqual(to: "C")
+            guard isForProducer || isForConsumer || scope.isEqual(to: "*") else { continue }
             entries.append(
                 Entry(
-                    name: trimmed(columns[0]), producer: scope != "C", consumer: scope != "P",
+                    name: trimmed(columns[0]), producer: !isForConsumer, consumer: !isForProducer,
                     range: trimmed(columns[2])))
         }
         return entries
@@ -74,7 +77,7 @@ struct PropertyCatalog {
 
 /// Whether kedge sets the property itself. All callbacks are its own.
 func isOwned(_ name: String) -> Bool {
-    name.hasSuffix("_cb") || ownedProperties.contains { $0.name.equals(name) }
+    name.hasEnding("_cb") || ownedProperties.contains { $0.name.equals(name) }
 }
 
 /// How many bytes must be put in, taken out or replaced to make one text the other (Levenshtein).

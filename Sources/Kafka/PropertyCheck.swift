@@ -1,5 +1,6 @@
 import CRdkafka
 import Configuration
+import Platform
 
 /// Passes the user's properties through librdkafka's own check, one by one.
 struct PropertyCheck {
@@ -24,8 +25,9 @@ struct PropertyCheck {
     }
 
     private func translate(_ property: Property) -> Property? {
-        if property.name.hasSuffix("_cb") {
-            diagnostics.report(property.mark, "\(property.name) cannot be set: remove it: only a program can use it")
+        if property.name.hasEnding("_cb") {
+            diagnostics.report(
+                property.mark, joined(property.name, " cannot be set: remove it: only a program can use it"))
             return nil
         }
         for foreign in ownedProperties where foreign.name.equals(property.name) { return apply(foreign, to: property) }
@@ -35,30 +37,32 @@ struct PropertyCheck {
                 return apply(foreign, to: property)
             }
         }
-        switch (property.name, property.value) {
         // As Java writes them.
-        case ("auto.offset.reset", "none"): return property.with(value: "error")
-        case ("ssl.endpoint.identification.algorithm", ""): return property.with(value: "none")
-        default: return property
+        if property.name.isEqual(to: "auto.offset.reset"), property.value.isEqual(to: "none") {
+            return property.with(value: "error")
         }
+        if property.name.isEqual(to: "ssl.endpoint.identification.algorithm"), property.value.utf8.isEmpty {
+            return property.with(value: "none")
+        }
+        return property
     }
 
     private func apply(_ foreign: ForeignProperty, to property: Property) -> Property? {
         switch foreign.treatment {
         case .refused(let remedy):
-            diagnostics.report(property.mark, "\(property.name) cannot be set: \(remedy.text)")
+            diagnostics.report(property.mark, joined(property.name, " cannot be set: ", remedy.text))
             return nil
         case .renamed(let name):
             // Java's -1 is the system's own buffer size, which librdkafka writes as 0.
-            let isSystemSize = property.value == "-1" && property.name.hasSuffix("buffer.bytes")
+            let isSystemSize = property.value.isEqual(to: "-1") && property.name.hasEnding("buffer.bytes")
             return property.with(name: name.text, value: isSystemSize ? "0" : property.value)
         case .inKibibytes(let name):
-            guard let bytes = Int64(property.value), bytes > 0 else {
+            guard let bytes = wholeNumber(property.value), bytes > 0 else {
                 diagnostics.report(
-                    property.mark, "\(property.name): \(property.shownValue)", expected: "a number of bytes")
+                    property.mark, joined(property.name, ": ", property.shownValue), expected: "a number of bytes")
                 return nil
             }
-            return property.with(name: name.text, value: "\((bytes - 1) / 1_024 + 1)")
+            return property.with(name: name.text, value: decimal((bytes - 1) / 1_024 + 1))
         }
     }
 
@@ -66,12 +70,12 @@ struct PropertyCheck {
         guard let entry = catalog.find(property.name) else { return true }
         switch client {
         case .producer where !entry.producer:
-            diagnostics.report(property.mark, "\(property.name) is for consumers: move it to kafka.consumer")
+            diagnostics.report(property.mark, joined(property.name, " is for consumers: move it to kafka.consumer"))
             return false
         case .consumer where !entry.consumer:
             let remedy =
-                property.name == "request.timeout.ms" ? "use socket.timeout.ms" : "move it to kafka.producer"
-            diagnostics.report(property.mark, "\(property.name) is for producers: \(remedy)")
+                property.name.isEqual(to: "request.timeout.ms") ? "use socket.timeout.ms" : "move it to kafka.producer"
+            diagnostics.report(property.mark, joined(property.name, " is for producers: ", remedy))
             return false
         default: return true
         }
@@ -81,17 +85,17 @@ struct PropertyCheck {
         switch scratch.set(property.name, property.value) {
         case .accepted: return true
         case .unknown:
-            let hint = catalog.nearest(to: property.name).map { ", did you mean \($0)?" } ?? ""
-            diagnostics.report(property.mark, "\(property.name) is no property of librdkafka\(hint)")
+            let hint = catalog.nearest(to: property.name).map { joined(", did you mean ", $0, "?") } ?? ""
+            diagnostics.report(property.mark, joined(property.name, " is no property of librdkafka", hint))
         case .refused(let text):
             let range = catalog.find(property.name)?.range ?? ""
             if !range.isEmpty {
-                diagnostics.report(property.mark, "\(property.name): \(property.shownValue)", expected: range)
+                diagnostics.report(property.mark, joined(property.name, ": ", property.shownValue), expected: range)
             } else if property.isHidden {
                 // librdkafka's text may quote the value.
-                diagnostics.report(property.mark, "\(property.name): librdkafka refuses the value (not shown)")
+                diagnostics.report(property.mark, joined(property.name, ": librdkafka refuses the value (not shown)"))
             } else {
-                diagnostics.report(property.mark, "\(property.name): \(text)")
+                diagnostics.report(property.mark, joined(property.name, ": ", text))
             }
         }
         return false

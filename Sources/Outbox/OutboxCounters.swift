@@ -40,7 +40,7 @@ public struct FailureTally {
 
     /// - Returns: whether a line about it is due.
     mutating func add(_ name: String, at now: Instant) -> Bool {
-        for index in entries.indices where entries[index].name == name || index == 31 {
+        for index in entries.indices where index == 31 || sameBytes(entries[index].name, name) {
             entries[index].count += 1
             if now - entries[index].logged < Self.logInterval { return false }
             entries[index].logged = now
@@ -52,7 +52,7 @@ public struct FailureTally {
 
     /// How many deliveries failed with this error so far.
     public func count(of name: String) -> UInt64 {
-        for entry in entries where entry.name == name { return entry.count }
+        for entry in entries where sameBytes(entry.name, name) { return entry.count }
         return 0
     }
 }

@@ -1,4 +1,5 @@
 import Configuration
+import Platform
 
 /// What `outbox:` says: how much may wait for delivery, and what happens when more comes.
 public struct OutboxSettings: Equatable, Sendable {
@@ -39,7 +40,7 @@ public struct OutboxSettings: Equatable, Sendable {
     }
 
     private static func refuse(_ key: StaticString, _ reader: Reader) {
-        let name = key.withUTF8Buffer { String(decoding: $0, as: UTF8.self) }
+        let name = String(key)
         reader.diagnostics.report(
             reader.mark(of: key),
             "\(reader.path).\(name): the disk outbox is not in this version: durability: memory")

@@ -5,7 +5,8 @@ public final class EventLoop: Loop {
     public let time: any TimeSource
     private let epoll: Descriptor
     private var timers = TimerQueue()
-    private var watchers: [Int32: () -> Void] = [:]
+    /// Few: one for each Kafka client, bus and GPIO line.
+    private var watchers: [(descriptor: Int32, action: () -> Void)] = []
     private var signals: Descriptor?
     private var running = false
 
@@ -24,11 +25,12 @@ public final class EventLoop: Loop {
         event.events = EPOLLIN.rawValue
         event.data.fd = descriptor
         try systemCall("epoll_ctl") { epoll_ctl(epoll.number, EPOLL_CTL_ADD, descriptor, &event) }
-        watchers[descriptor] = action
+        watchers.append((descriptor, action))
     }
 
     public func unwatch(_ descriptor: Int32) {
-        guard watchers.removeValue(forKey: descriptor) != nil else { return }
+        guard let index = watcher(of: descriptor) else { return }
+        watchers.remove(at: index)
         _ = epoll_ctl(epoll.number, EPOLL_CTL_DEL, descriptor, nil)
     }
 
@@ -68,12 +70,14 @@ public final class EventLoop: Loop {
         }
         for index in 0..<Int(count) {
             // An earlier action of this round may have ended the watch.
-            watchers[events[index].data.fd]?()
+            if let watcher = watcher(of: events[index].data.fd) { watchers[watcher].action() }
         }
         // Only what is due now: a timer that sets itself again must not keep the descriptors waiting.
         let now = time.now
         while let action = timers.take(due: now) { action() }
     }
+
+    private func watcher(of descriptor: Int32) -> Int? { watchers.firstIndex { $0.descriptor == descriptor } }
 
     private static let eventCapacity: Int32 = 32
     private let events = UnsafeMutablePointer<epoll_event>.allocate(capacity: Int(eventCapacity))

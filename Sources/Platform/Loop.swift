@@ -58,7 +58,6 @@ public struct TimerQueue {
 
     /// A binary heap; the earliest is first.
     private var heap: [Entry] = []
-    private var waiting: Set<UInt64> = []
     private var next: UInt64 = 1
 
     public init() {}
@@ -66,41 +65,23 @@ public struct TimerQueue {
     public mutating func add(_ instant: Instant, _ action: @escaping () -> Void) -> TimerID {
         let entry = Entry(instant: instant, number: next, action: action)
         next += 1
-        waiting.insert(entry.number)
         heap.append(entry)
-        var index = heap.count - 1
-        while index > 0 {
-            let parent = (index - 1) / 2
-            if !precedes(index, parent) { break }
-            heap.swapAt(index, parent)
-            index = parent
-        }
+        rise(heap.count - 1)
         return TimerID(number: entry.number)
     }
 
+    /// Looks through all timers: there are a few for each sensor, most run, and few are cancelled.
     public mutating func cancel(_ timer: TimerID) {
-        waiting.remove(timer.number)
-        // Cancelled entries leave when they come up; many of them at once leave now, so that they cannot pile up.
-        if heap.count > 64, waiting.count < heap.count / 2 {
-            let live = heap.filter { waiting.contains($0.number) }
-            heap = live.sorted { $0.instant != $1.instant ? $0.instant < $1.instant : $0.number < $1.number }
-        }
+        if let index = heap.firstIndex(where: { $0.number == timer.number }) { remove(at: index) }
     }
 
     /// When the next timer is due.
-    public mutating func earliest() -> Instant? {
-        while let first = heap.first {
-            if waiting.contains(first.number) { return first.instant }
-            removeFirst()
-        }
-        return nil
-    }
+    public func earliest() -> Instant? { heap.first?.instant }
 
     /// Takes the next timer due at or before `now`.
     public mutating func take(due now: Instant) -> (() -> Void)? {
-        guard let instant = earliest(), instant <= now, let first = heap.first else { return nil }
-        removeFirst()
-        waiting.remove(first.number)
+        guard let first = heap.first, first.instant <= now else { return nil }
+        remove(at: 0)
         return first.action
     }
 
@@ -109,15 +90,33 @@ public struct TimerQueue {
             ? heap[left].instant < heap[right].instant : heap[left].number < heap[right].number
     }
 
-    private mutating func removeFirst() {
-        heap.swapAt(0, heap.count - 1)
+    private mutating func remove(at index: Int) {
+        let last = heap.count - 1
+        heap.swapAt(index, last)
         heap.removeLast()
-        var index = 0
+        guard index < last else { return }
+        // What came from the end may belong further down, or, in another branch, further up.
+        sink(index)
+        rise(index)
+    }
+
+    private mutating func rise(_ start: Int) {
+        var index = start
+        while index > 0 {
+            let parent = (index - 1) / 2
+            if !precedes(index, parent) { return }
+            heap.swapAt(index, parent)
+            index = parent
+        }
+    }
+
+    private mutating func sink(_ start: Int) {
+        var index = start
         while true {
             var smallest = index
-            for child in [2 * index + 1, 2 * index + 2] where child < heap.count && precedes(child, smallest) {
-                smallest = child
-            }
+            let left = 2 * index + 1
+            if left < heap.count, precedes(left, smallest) { smallest = left }
+            if left + 1 < heap.count, precedes(left + 1, smallest) { smallest = left + 1 }
             if smallest == index { return }
             heap.swapAt(index, smallest)
             index = smallest

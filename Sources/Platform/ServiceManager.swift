@@ -31,8 +31,8 @@ public final class ServiceManager {
 
     /// From `WATCHDOG_USEC`, where it is meant for this process (sd_watchdog_enabled(3)).
     private func watchdogPeriod() -> Interval? {
-        if let text = getenv("WATCHDOG_PID"), Int32(String(cString: text)) != getpid() { return nil }
-        guard let text = getenv("WATCHDOG_USEC"), let period = Int64(String(cString: text)), period > 0,
+        if let text = getenv("WATCHDOG_PID"), wholeNumber(String(cString: text)) != Int64(getpid()) { return nil }
+        guard let text = getenv("WATCHDOG_USEC"), let period = wholeNumber(String(cString: text)), period > 0,
             period < Int64.max / 1_000
         else { return nil }
         return .microseconds(period)

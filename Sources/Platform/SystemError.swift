@@ -16,7 +16,7 @@ public struct SystemError: Error, Equatable, Sendable {
     }
 
     public static func == (left: SystemError, right: SystemError) -> Bool {
-        left.code == right.code && left.subject == right.subject
+        left.code == right.code && sameBytes(left.subject, right.subject)
     }
 
     /// The kernel's words for `code`, such as "No such file or directory".
@@ -24,7 +24,7 @@ public struct SystemError: Error, Equatable, Sendable {
 
     /// Such as "open /dev/i2c-1: No such file or directory (errno 2)".
     public var description: String {
-        let name = call.withUTF8Buffer { String(decoding: $0, as: UTF8.self) }
+        let name = String(call)
         return subject.isEmpty
             ? "\(name): \(reason) (errno \(code))" : "\(name) \(subject): \(reason) (errno \(code))"
     }

@@ -32,9 +32,75 @@ extension String {
 /// fifth of a small binary.
 @inline(never)
 public func sameBytes(_ left: String, _ right: String) -> Bool {
-    left.utf8.count == right.utf8.count && left.utf8.elementsEqual(right.utf8)
+    var left = left
+    var right = right
+    return left.withUTF8 { left in right.withUTF8 { sameBytes(left, $0) } }
 }
+
+/// Whether the two are the same bytes.
+@inline(never)
+public func sameBytes(_ left: UnsafeBufferPointer<UInt8>, _ right: UnsafeBufferPointer<UInt8>) -> Bool {
+    if left.count != right.count { return false }
+    for index in 0..<left.count where left[index] != right[index] { return false }
+    return true
+}
+
+extension String {
+    /// Whether it is the same bytes as a literal.
+    @inline(never)
+    public func isEqual(to literal: StaticString) -> Bool {
+        var text = self
+        return text.withUTF8 { text in literal.withUTF8Buffer { sameBytes(text, $0) } }
+    }
+
+    /// Whether its last bytes are those of a literal.
+    @inline(never)
+    public func hasEnding(_ literal: StaticString) -> Bool {
+        var text = self
+        return text.withUTF8 { text in
+            literal.withUTF8Buffer { ending in
+                text.count >= ending.count
+                    && sameBytes(UnsafeBufferPointer(rebasing: text.suffix(ending.count)), ending)
+            }
+        }
+    }
+}
+
+/// Whether one of `texts` is the same bytes as `text`.
+@inline(never)
+public func contains(_ texts: [String], _ text: String) -> Bool {
+    for other in texts where sameBytes(other, text) { return true }
+    return false
+}
+
+/// The whole number that `text` is in decimal, with or without a sign; `nil` when it is none.
+@inline(never)
+public func wholeNumber(_ text: String) -> Int64? { Int64(text) }
 
 /// A literal as text.
 @inline(never)
 public func string(_ text: StaticString) -> String { String(text) }
+
+// The standard library's own are compiled anew into every interpolation; these are calls. (They are preferred to it because
+// they are in another module and take no generic parameters.)
+extension DefaultStringInterpolation {
+    @inline(never)
+    public mutating func appendLiteral(_ literal: String) { write(literal) }
+
+    @inline(never)
+    public mutating func appendInterpolation(_ text: String) { write(text) }
+
+    @inline(never)
+    public mutating func appendInterpolation(_ number: Int64) { write(decimal(number)) }
+
+    @inline(never)
+    public mutating func appendInterpolation(_ number: UInt64) { write(decimal(number)) }
+
+    public mutating func appendInterpolation(_ number: Int) { appendInterpolation(Int64(number)) }
+
+    public mutating func appendInterpolation(_ number: Int32) { appendInterpolation(Int64(number)) }
+
+    public mutating func appendInterpolation(_ number: UInt32) { appendInterpolation(Int64(number)) }
+
+    public mutating func appendInterpolation(_ number: UInt8) { appendInterpolation(Int64(number)) }
+}

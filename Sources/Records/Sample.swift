@@ -8,6 +8,17 @@ public enum Value: Equatable, Sendable {
     case boolean(Bool)
     case text(String)
 
+    /// The same value of the same kind; text by its bytes.
+    public static func == (left: Value, right: Value) -> Bool {
+        switch (left, right) {
+        case (.number(let left), .number(let right)): left == right
+        case (.integer(let left), .integer(let right)): left == right
+        case (.boolean(let left), .boolean(let right)): left == right
+        case (.text(let left), .text(let right)): sameBytes(left, right)
+        default: false
+        }
+    }
+
     /// The value as a number where it is one: `true` is 1.
     public var number: Double? {
         switch self {

@@ -59,7 +59,7 @@ public enum Registry {
             guard let plan else { continue }
             // Records are told apart by these names, whether they are a sensor's or a channel's.
             for series in plan.series {
-                if let other = taken.first(where: { $0.sensorID == series.sensorID }) {
+                if let other = taken.first(where: { sameBytes($0.sensorID, series.sensorID) }) {
                     diagnostics.report(
                         reader.mark(of: "id"),
                         joined(
@@ -118,7 +118,7 @@ public enum Registry {
         }
         let mapping = Reader(node, path: reader.path + ".channels", diagnostics: reader.diagnostics)
         for entry in mapping.entries() {
-            guard let index = channels.firstIndex(where: { $0.name == entry.key.text }) else {
+            guard let index = channels.firstIndex(where: { sameBytes($0.name, entry.key.text) }) else {
                 var known = ""
                 for channel in channels { known += (known.isEmpty ? "" : ", ") + channel.name }
                 reader.diagnostics.report(

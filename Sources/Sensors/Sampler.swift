@@ -65,6 +65,9 @@ public final class Sampler {
         periods.append(.zero)
     }
 
+    /// Sensors start at multiples of it. Those that share a moment cost one wake-up of the processor, not one each.
+    private static var slot: Int64 { 20_000_000 }
+
     /// Starts all sensors. First measurements are spread over the first second (or period, where that is shorter),
     /// so that sensors of one period do not all come at once ever after.
     public func start() {
@@ -74,7 +77,7 @@ public final class Sampler {
         for (index, runner) in runners.enumerated() {
             let spread = min(periods[index], .seconds(1)).nanoseconds
             let phase = Int64(Double(spread) * Double(index) / Double(runners.count))
-            runner.start(first: now + .nanoseconds(phase))
+            runner.start(first: now + .nanoseconds(phase - phase % Self.slot))
         }
     }
 

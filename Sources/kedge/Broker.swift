@@ -82,9 +82,9 @@ extension Subcommand {
             return isLegal(topic: text) ? (text, 4) : nil
         }
         let name = String(decoding: bytes[..<colon], as: UTF8.self)
-        guard isLegal(topic: name), let count = Int(String(decoding: bytes[(colon + 1)...], as: UTF8.self)),
+        guard isLegal(topic: name), let count = wholeNumber(String(decoding: bytes[(colon + 1)...], as: UTF8.self)),
             (1...1_000).contains(count)
         else { return nil }
-        return (name, count)
+        return (name, Int(count))
     }
 }

@@ -100,7 +100,7 @@ extension Subcommand {
 extension GPIOError {
     /// Whether the line is held by kedge: by the agent that runs while its configuration is checked.
     fileprivate var isOwnLine: Bool {
-        if case .busy(let consumer) = cause { return consumer == "kedge" }
+        if case .busy(let consumer) = cause { return consumer.isEqual(to: "kedge") }
         return false
     }
 }

@@ -151,7 +151,7 @@ private final class Demonstration {
             }
         }
         agent.onReceiving = { [unowned(unsafe) self] topic in
-            if topic == "commands.pi-demo" { switchPump() }
+            if topic.isEqual(to: "commands.pi-demo") { switchPump() }
         }
         agent.start()
         moveDoor()

@@ -1,4 +1,5 @@
 import CShim
+import Platform
 
 /// What a subcommand was given, taken apart after the table of what it allows.
 struct Options {
@@ -48,14 +49,14 @@ struct Options {
                 operands.append(argument)
                 continue
             }
-            if argument == "--" {
+            if argument.isEqual(to: "--") {
                 optionsEnded = true
                 continue
             }
             let isLong = bytes[1] == 45
             let equals = isLong ? bytes.firstIndex(of: 61) : nil
             let name = String(decoding: bytes[(isLong ? 2 : 1)..<(equals ?? bytes.count)], as: UTF8.self)
-            guard let option = allowed.first(where: { isLong ? $0.text == name : $0.isLetter(name) })
+            guard let option = allowed.first(where: { isLong ? name.isEqual(to: $0.name) : $0.isLetter(name) })
             else { throw UsageError(text: "unknown option \(argument)") }
             guard option.value != nil else {
                 if equals != nil { throw UsageError(text: "--\(option.text) takes no value") }
@@ -76,13 +77,17 @@ struct Options {
         }
     }
 
-    func has(_ name: String) -> Bool { flags.contains(name) }
+    func has(_ name: String) -> Bool { contains(flags, name) }
 
     /// The last value given for `name`.
-    func value(_ name: String) -> String? { values.last { $0.name == name }?.value }
+    func value(_ name: String) -> String? { all(name).last }
 
     /// All values given for `name`, in order.
-    func all(_ name: String) -> [String] { values.filter { $0.name == name }.map { $0.value } }
+    func all(_ name: String) -> [String] {
+        var found: [String] = []
+        for value in values where sameBytes(value.name, name) { found.append(value.value) }
+        return found
+    }
 
     /// Negative numbers are operands, not options.
     private func isNumber(_ bytes: [UInt8]) -> Bool {
@@ -97,7 +102,7 @@ extension Options.Option {
     }
 
     /// The name as a `String`.
-    var text: String { name.withUTF8Buffer { String(decoding: $0, as: UTF8.self) } }
+    var text: String { String(name) }
 }
 
 /// The process's arguments, without its name.

@@ -36,10 +36,10 @@ extension Subcommand {
         }
         var sensors = settings.sensors
         let wanted = options.all("sensor")
-        for id in wanted where !sensors.contains(where: { $0.plan.id == id }) {
+        for id in wanted where !sensors.contains(where: { sameBytes($0.plan.id, id) }) {
             return Subcommand.read.wrongUsage("the configuration has no sensor \(id)")
         }
-        if !wanted.isEmpty { sensors = sensors.filter { wanted.contains($0.plan.id) } }
+        if !wanted.isEmpty { sensors = sensors.filter { contains(wanted, $0.plan.id) } }
         return withLoop(level: .error) { loop, log in
             guard let readings = readOnce(sensors, settings, loop, log) else { return .failure }
             let printer = ReadingPrinter(settings: settings.records, time: loop.time, asJSON: options.has("json"))

@@ -85,14 +85,11 @@ extension Subcommand {
 
     /// What stands on the command line as the JSON value it looks like.
     private static func jsonValue(_ text: String) -> String {
-        switch text {
-        case "true", "on": return "true"
-        case "false", "off": return "false"
-        default:
-            let isNumeric = text.utf8.allSatisfy { ($0 >= 48 && $0 <= 57) || $0 == 45 || $0 == 46 || $0 == 101 }
-            guard isNumeric, let number = Double(text), number.isFinite else { return quotedJSON(text) }
-            return "\(number)"
-        }
+        if text.isEqual(to: "true") || text.isEqual(to: "on") { return "true" }
+        if text.isEqual(to: "false") || text.isEqual(to: "off") { return "false" }
+        let isNumeric = text.utf8.allSatisfy { ($0 >= 48 && $0 <= 57) || $0 == 45 || $0 == 46 || $0 == 101 }
+        guard isNumeric, let number = Double(text), number.isFinite else { return quotedJSON(text) }
+        return "\(number)"
     }
 
     private static func randomIdentifier() -> String {

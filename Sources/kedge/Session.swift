@@ -98,7 +98,7 @@ extension Options {
     /// A whole number in `range`; `default` where the option is absent, `nil` where it is none.
     func number(_ name: String, in range: ClosedRange<Int>, default absent: Int) -> Int? {
         guard let text = value(name) else { return absent }
-        guard let number = Int(text), range.contains(number) else { return nil }
+        guard let number = wholeNumber(text).flatMap({ Int(exactly: $0) }), range.contains(number) else { return nil }
         return number
     }
 

@@ -38,33 +38,37 @@ struct Subcommand {
             writeOverview(to: 2)
             return .usage
         }
-        switch first {
-        case "--help", "-h", "help":
-            guard arguments.count > 1, first == "help" else {
-                writeOverview(to: 1)
-                return .success
-            }
+        let isHelp = first.isEqual(to: "help")
+        if isHelp, arguments.count > 1 {
             guard let subcommand = named(arguments[1]) else { return unknown(arguments[1]) }
             subcommand.writeHelp()
             return .success
-        case "--version", "version":
-            writeLine("kedge \(version)", to: 1)
-            return .success
-        default:
-            guard let subcommand = named(first) else { return unknown(first) }
-            return subcommand.perform(arguments.dropFirst())
         }
+        if isHelp || asksForHelp(first) {
+            writeOverview(to: 1)
+            return .success
+        }
+        if first.isEqual(to: "--version") || first.isEqual(to: "version") {
+            writeLine(joined("kedge ", version), to: 1)
+            return .success
+        }
+        guard let subcommand = named(first) else { return unknown(first) }
+        return subcommand.perform(arguments.dropFirst())
     }
 
-    private static func named(_ name: String) -> Subcommand? { all.first { $0.name.text == name } }
+    private static func named(_ name: String) -> Subcommand? { all.first { name.isEqual(to: $0.name) } }
+
+    private static func asksForHelp(_ argument: String) -> Bool {
+        argument.isEqual(to: "--help") || argument.isEqual(to: "-h")
+    }
 
     private static func unknown(_ name: String) -> ExitCode {
-        writeLine("kedge: unknown command \(name); kedge --help lists them", to: 2)
+        writeLine(joined("kedge: unknown command ", name, "; kedge --help lists them"), to: 2)
         return .usage
     }
 
     private func perform(_ arguments: ArraySlice<String>) -> ExitCode {
-        if arguments.contains("--help") || arguments.contains("-h") {
+        if arguments.contains(where: Self.asksForHelp) {
             writeHelp()
             return .success
         }
@@ -111,8 +115,8 @@ struct Subcommand {
     }
 
     private func writeIndented(_ text: String) {
-        for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
-            writeLine(line.isEmpty ? "" : "    \(line)", to: 1)
+        for line in Array(text.utf8).split(separator: 10, omittingEmptySubsequences: false) {
+            writeLine(line.isEmpty ? "" : "    " + String(decoding: line, as: UTF8.self), to: 1)
         }
     }
 }
@@ -121,7 +125,7 @@ struct Subcommand {
 let version = "0.1.0"
 
 extension StaticString {
-    var text: String { withUTF8Buffer { String(decoding: $0, as: UTF8.self) } }
+    var text: String { String(self) }
 }
 
 /// `text` with spaces behind it up to `width` bytes; one at least.

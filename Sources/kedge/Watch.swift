@@ -48,7 +48,11 @@ extension Subcommand {
                 var seen = 0
                 let asJSON = options.has("json")
                 let output = LineWriter()
-                watcher.onReady = { log.info("watching \(topic)") }
+                var isReady = false
+                watcher.onReady = {
+                    isReady = true
+                    log.info("watching \(topic)")
+                }
                 watcher.onMessage = { message in
                     guard seen < count else { return }
                     seen += 1
@@ -57,7 +61,8 @@ extension Subcommand {
                 }
                 loop.runUntilStopped(after: limit, log: log)
                 watcher.close()
-                return options.value("count") == nil || seen == count ? .success : .unavailable
+                // Without a broker or a topic there was nothing to watch.
+                return isReady && (options.value("count") == nil || seen == count) ? .success : .unavailable
             } catch {
                 log.error(error.description)
                 return .unavailable
@@ -66,13 +71,10 @@ extension Subcommand {
     }
 
     private static func start(_ text: String) -> Watcher.Start? {
-        switch text {
-        case "beginning": return .beginning
-        case "end": return .end
-        default:
-            guard let number = Int(text), number < 0, number > -1_000_000 else { return nil }
-            return .last(-number)
-        }
+        if text.isEqual(to: "beginning") { return .beginning }
+        if text.isEqual(to: "end") { return .end }
+        guard let number = wholeNumber(text), number < 0, number > -1_000_000 else { return nil }
+        return .last(Int(-number))
     }
 }
 

@@ -1,6 +1,7 @@
 import Agent
 import Configuration
 import Foundation
+import Kafka
 import Testing
 
 /// The example that users start from says what the code does: as it is, and with every commented key switched on.
@@ -40,5 +41,37 @@ import Testing
             }
         #expect(problems(lines.joined(separator: "\n")) == [])
         #expect(uncommented > 70)
+    }
+}
+
+/// The README's tables say what the code does.
+@Suite struct ReadmeTests {
+    private func readme() throws -> String {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        return try String(contentsOf: root.appendingPathComponent("README.md"), encoding: .utf8)
+    }
+
+    @Test func itListsEveryDefaultPropertyWithItsValueAndReason() throws {
+        let rows = Set(try readme().split(separator: "\n").map(String.init))
+        for property in defaultProperties {
+            let row = "| \(property.client) | `\(property.name)` | \(property.value) | \(property.reason) |"
+            #expect(rows.contains(row), "\(row)")
+        }
+        #expect(
+            rows.filter { $0.hasPrefix("| producer |") || $0.hasPrefix("| consumer |") || $0.hasPrefix("| both |") }
+                .count == defaultProperties.count)
+    }
+
+    @Test func itsConfigurationIsRight() throws {
+        // The first YAML block: indented by four, from `node:` to the next line that is not.
+        let lines = try readme().split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        let start = try #require(lines.firstIndex { $0.hasPrefix("    node: ") })
+        let block = lines[start...].prefix { $0.hasPrefix("    ") }.map { String($0.dropFirst(4)) }
+        let diagnostics = Diagnostics(file: "README.md")
+        _ = AgentSettings.decode(
+            bytes: Array(block.joined(separator: "\n").utf8), environment: { _ in nil }, diagnostics: diagnostics)
+        #expect(diagnostics.lines == [])
+        #expect(block.count > 10)
     }
 }

@@ -66,6 +66,18 @@ import Testing
         #expect(bench.samples.map { ($0.taken - start).milliseconds } == (0..<10).map { $0 * 100 })
     }
 
+    /// Each moment costs a wake-up of the processor, however many sensors are measured in it.
+    @Test func manySensorsShareTheMomentsOfTheSpread() {
+        let bench = Bench()
+        for index in 0..<200 { bench.add(ScriptedDriver(), every: .seconds(1), base: index) }
+        let start = bench.loop.now
+        bench.sampler.start()
+        bench.loop.advance(by: .milliseconds(1_999))
+        let moments = Set(bench.samples.map { ($0.taken - start).milliseconds })
+        #expect(bench.samples.count == 400)
+        #expect(moments == Set((0..<100).map { $0 * 20 }))
+    }
+
     @Test func theConversionIsWaitedForOffTheQueue() {
         let bench = Bench()
         let queue = HeldQueue()

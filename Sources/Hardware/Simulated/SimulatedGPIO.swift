@@ -31,7 +31,7 @@ public final class SimulatedGPIO: GPIO {
         }
 
         func answers(to wanted: String) -> Bool {
-            wanted == name || wanted == label || wanted == "/dev/" + name
+            sameBytes(wanted, name) || sameBytes(wanted, label) || sameBytes(wanted, "/dev/" + name)
         }
     }
 
@@ -75,7 +75,7 @@ public final class SimulatedGPIO: GPIO {
             if offset < first.pins.count { return first.pins[Int(offset)] }
         case .name(let name):
             for chip in candidates {
-                if let pin = chip.pins.first(where: { $0.name == name }) { return pin }
+                if let pin = chip.pins.first(where: { sameBytes($0.name, name) }) { return pin }
             }
         }
         throw GPIOError(line: line, cause: .noSuchLine)

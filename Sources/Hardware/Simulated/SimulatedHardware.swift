@@ -19,14 +19,14 @@ public final class SimulatedHardware: Hardware {
 
     /// The bus of that name, made if it is new: attach devices to it before it is used.
     public func bus(_ name: String) -> SimulatedI2CBus {
-        if let bus = buses.first(where: { $0.name == name }) { return bus }
+        if let bus = buses.first(where: { sameBytes($0.name, name) }) { return bus }
         let bus = SimulatedI2CBus(name: name)
         buses.append(bus)
         return bus
     }
 
     public func openBus(_ settings: BusSettings) throws(SystemError) -> any I2CBus {
-        if missingBuses.contains(settings.name) {
+        if contains(missingBuses, settings.name) {
             throw SystemError(call: "open", code: ENOENT, subject: settings.path ?? settings.name)
         }
         return bus(settings.name)

@@ -131,7 +131,7 @@ final class Bosch280: SensorDriver {
         case 0x00, 0xFF: found = " (nothing that drives the bus)"
         default: found = ""
         }
-        let name = found.withUTF8Buffer { String(decoding: $0, as: UTF8.self) }
+        let name = String(found)
         throw .wrongChip(
             expected: settings.model == .bme280 ? "0x60 (a BME280)" : "0x58 (a BMP280)", found: hexadecimal(id) + name)
     }

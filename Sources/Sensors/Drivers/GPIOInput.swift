@@ -29,7 +29,9 @@ struct GPIOInput: Equatable {
         guard let name else { return nil }
         let biases: [Bias] = [.asIs, .disabled, .pullUp, .pullDown]
         return GPIOInput(
-            line: LineReference(chip: chip, line: UInt32(name).map { .offset($0) } ?? .name(name)), bias: biases[bias],
+            line: LineReference(
+                chip: chip, line: wholeNumber(name).flatMap { UInt32(exactly: $0) }.map { .offset($0) } ?? .name(name)),
+            bias: biases[bias],
             activeLow: activeLow, edges: edges[edge], debounce: debounce)
     }
 }
