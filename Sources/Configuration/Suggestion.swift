@@ -17,28 +17,27 @@ func nearest(to word: String, among words: [StaticString]) -> StaticString? {
 }
 
 private func distance(_ left: [UInt8], _ right: UnsafeBufferPointer<UInt8>) -> Int {
-    // Rows of the dynamic programming table: two back, one back, current.
-    var earlier = [Int](repeating: 0, count: right.count + 1)
-    var previous = earlier
-    var current = earlier
-    for column in 0...right.count { previous[column] = column }
+    // Three rows of the dynamic programming table, used in turn. They are one array because three that change places
+    // are miscompiled by the optimiser of Swift 6.3.1: "evry" was then near to nothing.
+    let width = right.count + 1
+    var table = [Int](repeating: 0, count: 3 * width)
+    for column in 0..<width { table[column] = column }
     for row in 0..<left.count {
-        current[0] = row + 1
+        let earlier = (row + 2) % 3 * width
+        let previous = row % 3 * width
+        let current = (row + 1) % 3 * width
+        table[current] = row + 1
         for column in 0..<right.count {
             let isSame = left[row] == lowercased(right[column])
-            var cost = min(previous[column + 1], current[column]) + 1
-            cost = min(cost, previous[column] + (isSame ? 0 : 1))
+            var cost = min(table[previous + column + 1], table[current + column]) + 1
+            cost = min(cost, table[previous + column] + (isSame ? 0 : 1))
             if row > 0, column > 0, left[row] == lowercased(right[column - 1]),
                 left[row - 1] == lowercased(right[column])
             {
-                cost = min(cost, earlier[column - 1] + 1)
+                cost = min(cost, table[earlier + column - 1] + 1)
             }
-            current[column + 1] = cost
+            table[current + column + 1] = cost
         }
-        let oldest = earlier
-        earlier = previous
-        previous = current
-        current = oldest
     }
-    return previous[right.count]
+    return table[left.count % 3 * width + right.count]
 }

@@ -106,7 +106,9 @@ public final class Producer: RecordTransport {
             miss(topic, code)
             return full()
         case RD_KAFKA_RESP_ERR__FATAL, RD_KAFKA_RESP_ERR__STATE: return full()
-        default: return refuse(errorReason(code.rawValue))
+        default:
+            // After a fatal error librdkafka answers with that error's own code, before it has told us of it.
+            return errorIsRetriable(code.rawValue) ? full() : refuse(errorReason(code.rawValue))
         }
     }
 

@@ -301,4 +301,26 @@ import Testing
         // Another producer sends it again.
         #expect(producer.failures[0]?.isRetriable == true)
     }
+
+    /// librdkafka's own threads know of it first: what is offered meanwhile is the next producer's, not lost.
+    @Test func anOfferAfterAFatalErrorThatIsNotReportedYetIsNotRefused() throws {
+        let fixture = try Fixture(mocked: true)
+        let topic = try fixture.topic("fatal")
+        fixture.mock?.answer(.initProducerID, with: [31])
+        let limit = 5_000_000
+        let producer = try fixture.producer([
+            "queue.buffering.max.messages": "\(limit)", "queue.buffering.max.kbytes": "2000000",
+        ])
+        let id = try producer.producer.topic(named: topic)
+        // The loop does not turn, so nothing is reported.
+        var answer = Offer.taken
+        var offered = 0
+        while answer == .taken, offered < limit {
+            answer = producer.offer(id, "x")
+            offered += 1
+            sched_yield()
+        }
+        #expect(offered < limit)
+        #expect(answer == .full)
+    }
 }
