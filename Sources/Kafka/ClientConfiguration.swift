@@ -84,7 +84,7 @@ final class ClientConfiguration {
             guard let start = text.baseAddress,
                 rd_kafka_conf_get(configuration, name.text, start, &size) == RD_KAFKA_CONF_OK
             else { return nil }
-            return wholeNumber(String(cString: start)).map { Int(truncatingIfNeeded: $0) }
+            return wholeNumber(String(cString: start)).flatMap { Int(exactly: $0) }
         }
     }
 
