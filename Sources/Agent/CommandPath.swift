@@ -37,12 +37,10 @@ final class CommandPath {
         processor = CommandProcessor(
             node: settings.node, settings: settings.commands, actuators: actuators, time: loop.time, log: log
         ) { reply in
-            var bytes: [UInt8] = []
-            reply.encode(into: &bytes)
             let key = Array(reply.id.utf8)
             key.withUnsafeBytes { key in
-                _ = outbox.append(topic: replyTopic, key: key, lane: .reply, maximumBytes: bytes.count) { writer in
-                    bytes.withUnsafeBytes { writer.write($0) }
+                _ = outbox.append(topic: replyTopic, key: key, lane: .reply, maximumBytes: reply.maximumBytes) {
+                    reply.encode(into: &$0)
                 }
             }
         }

@@ -62,21 +62,43 @@ public struct Reply: Equatable, Sendable {
         self.timestamp = timestamp
     }
 
-    /// Appends the reply as JSON:
+    /// The most bytes that `encode` takes.
+    public var maximumBytes: Int {
+        var size = 160 + JSONString.maximumBytes(utf8Count: id.utf8.count + node.utf8.count)
+        if let actuator { size += JSONString.maximumBytes(utf8Count: actuator.utf8.count) }
+        if let reason { size += JSONString.maximumBytes(utf8Count: reason.utf8.count) }
+        if let value { size += value.maximumBytes }
+        return size
+    }
+
+    /// Writes the reply as JSON:
     ///
     ///     {"id":"…","node":"pi-01","actuator":"pump","status":"done","value":1,"timestamp":1795193522.298}
     ///
     /// `actuator`, `value` and `reason` are left out when there is none; `timestamp` is when it was answered, in
     /// seconds since 1970.
-    public func encode(into bytes: inout [UInt8]) {
-        var writer = JSONObjectWriter(bytes)
-        writer.string("id", id)
-        writer.string("node", node)
-        if let actuator { writer.string("actuator", actuator) }
-        writer.string("status", Platform.string(status.name))
-        if let value { writer.value("value", value) }
-        if let reason { writer.string("reason", reason) }
-        writer.seconds("timestamp", timestamp)
-        bytes = writer.finish()
+    public func encode(into writer: inout ByteWriter) {
+        writer.write("{\"id\":")
+        JSONString.write(id, to: &writer)
+        writer.write(",\"node\":")
+        JSONString.write(node, to: &writer)
+        if let actuator {
+            writer.write(",\"actuator\":")
+            JSONString.write(actuator, to: &writer)
+        }
+        writer.write(",\"status\":\"")
+        writer.write(status.name)
+        writer.write("\"")
+        if let value {
+            writer.write(",\"value\":")
+            value.write(to: &writer)
+        }
+        if let reason {
+            writer.write(",\"reason\":")
+            JSONString.write(reason, to: &writer)
+        }
+        writer.write(",\"timestamp\":")
+        TimestampFormat.seconds.write(timestamp, to: &writer)
+        writer.write("}")
     }
 }

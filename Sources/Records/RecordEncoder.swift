@@ -70,19 +70,14 @@ public final class RecordEncoder {
     public func maximumBytes(for sample: Sample) -> Int {
         guard templates.indices.contains(sample.series.index) else { return 0 }
         let template = templates[sample.series.index]
-        let value: Int
-        switch sample.value {
-        case .number, .integer: value = JSONNumber.maximumBytes
-        case .boolean: value = 5
-        case .text(let text): value = JSONString.maximumBytes(utf8Count: text.utf8.count)
-        }
         let reason: Int
         switch sample.quality {
         case .good: reason = 16
         case .uncertain(let text), .bad(let text): reason = JSONString.maximumBytes(utf8Count: text.utf8.count) + 16
         }
         // ,"timestamp": 13 · ,"quality":"uncertain","reason": 32 · ,"clock":"corrected" 20 · } 1
-        return template.prefix.count + value + TimestampFormat.maximumBytes + template.unit.count + reason + 66
+        return template.prefix.count + sample.value.maximumBytes + TimestampFormat.maximumBytes + template.unit.count
+            + reason + 66
     }
 
     /// Writes the record of `sample`. A series that the encoder was not made for fails the writer.
@@ -126,14 +121,8 @@ public final class RecordEncoder {
             writer.write("null")
             return true
         }
-        switch sample.value {
-        case .number(let number):
-            JSONNumber.write(number, to: &writer)
-            return number.isFinite
-        case .integer(let integer): writer.write(integer)
-        case .boolean(let boolean): writer.write(boolean ? "true" : "false")
-        case .text(let text): JSONString.write(text, to: &writer)
-        }
+        sample.value.write(to: &writer)
+        if case .number(let number) = sample.value { return number.isFinite }
         return true
     }
 

@@ -52,7 +52,7 @@ extension Subcommand {
             do throws(AgentError) {
                 let hardware = KernelHardware(time: loop.time, attach: attachSimulatedDevices)
                 let agent = try Agent(settings: settings, hardware: hardware, loop: loop, log: log)
-                let service = ServiceManager(loop: loop, log: log)
+                let service = ServiceNotifier(loop: loop, log: log)
                 var left = 0
                 agent.start()
                 service.ready(status: agent.status)

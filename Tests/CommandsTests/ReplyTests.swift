@@ -56,9 +56,11 @@ import Testing
         #expect(cut == String(repeating: "é", count: 126) + "…")
     }
 
-    @Test func encodingAppends() {
-        var bytes = Array("x".utf8)
-        reply().encode(into: &bytes)
-        #expect(String(decoding: bytes, as: UTF8.self).hasPrefix("x{\"id\""))
+    @Test func theWorstTextFitsIntoTheMemoryAskedFor() throws {
+        let worst = String(repeating: "\u{1}\"", count: 128)
+        let reply = Reply(
+            id: worst, node: "pi-01", actuator: worst, status: .interlocked, reason: worst, value: .text(worst),
+            timestamp: WallTime(nanoseconds: .min))
+        #expect(try decoded(reply)["id"] as? String == worst)
     }
 }

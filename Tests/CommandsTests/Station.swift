@@ -6,6 +6,7 @@ import Hardware
 import Platform
 import Records
 import TestSupport
+import Testing
 
 /// A processor with three actuators: `pump` (gpio), `dimmer` (sim, 0 to 100) and `valve` (sim, slow).
 final class Station {
@@ -65,16 +66,20 @@ final class Station {
     }
 }
 
+/// The reply's bytes, written into exactly as much memory as it asks for.
+func encoded(_ reply: Reply) -> [UInt8] {
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: reply.maximumBytes, alignment: 1)
+    defer { memory.deallocate() }
+    var writer = ByteWriter(memory)
+    reply.encode(into: &writer)
+    #expect(!writer.isOverflowed)
+    return Array(writer.written)
+}
+
 /// What a consumer makes of a reply's bytes.
 func decoded(_ reply: Reply) throws -> [String: Any] {
-    var bytes: [UInt8] = []
-    reply.encode(into: &bytes)
-    let object = try JSONSerialization.jsonObject(with: Data(bytes))
+    let object = try JSONSerialization.jsonObject(with: Data(encoded(reply)))
     return object as? [String: Any] ?? [:]
 }
 
-func text(_ reply: Reply) -> String {
-    var bytes: [UInt8] = []
-    reply.encode(into: &bytes)
-    return String(decoding: bytes, as: UTF8.self)
-}
+func text(_ reply: Reply) -> String { String(decoding: encoded(reply), as: UTF8.self) }

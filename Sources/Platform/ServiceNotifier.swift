@@ -1,7 +1,7 @@
 import CShim
 
 /// Tells the service manager how the agent is (`Type=notify`, `WatchdogSec=`); silent where there is none.
-public final class ServiceManager {
+public final class ServiceNotifier {
     private let loop: any Loop
     private let log: Log
     private var failed = false
