@@ -48,9 +48,11 @@ final class LastingProducer: RecordTransport {
     /// As `Producer.flush`.
     func flush(within limit: Interval, _ done: @escaping (Int) -> Void) { producer.flush(within: limit, done) }
 
-    /// Ends the producer; what is outstanding is reported as failed.
+    /// Ends the producer. What is outstanding is not reported any more: whoever ends it has counted that.
     func close() {
         isClosed = true
+        producer.onDelivery = nil
+        producer.onRoom = nil
         if let renewal { loop.cancel(renewal) }
         renewal = nil
         producer.close()

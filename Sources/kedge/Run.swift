@@ -63,8 +63,10 @@ extension Subcommand {
                         loop.stop()
                     }
                 }
+                // Before the clients are closed, which gives back what they still hold.
+                let summary = agent.status
                 agent.close()
-                log.info("stopped: \(agent.status), \(resourceUse())")
+                log.info("stopped: \(summary), \(resourceUse())")
                 if left > 0 { log.error("\(left) records are left unsent: no acknowledgement within stop_within") }
                 return left == 0 ? .success : .left
             } catch {
