@@ -46,6 +46,19 @@ public final class EventLoop: Loop {
         }
     }
 
+    /// What to do when the end is asked for; forgotten after the first time.
+    public var onEnd: (() -> Void)?
+
+    /// Asks for the end: `onEnd` first, `stop()` when that has been had already, or was never there.
+    public func endRequested() {
+        guard let onEnd else {
+            stop()
+            return
+        }
+        self.onEnd = nil
+        onEnd()
+    }
+
     /// Runs until `stop()`.
     public func run() throws(SystemError) {
         running = true

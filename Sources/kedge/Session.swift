@@ -11,7 +11,10 @@ extension Subcommand {
         // A reader that goes away (kedge watch | head) ends the writing, not the process.
         kedge_ignore_broken_pipes()
         do throws(SystemError) {
-            return body(try EventLoop(), log)
+            let loop = try EventLoop()
+            // Before anything starts a thread: a thread that does not know of it would take the signal and end the process.
+            try loop.onSignals([SIGTERM, SIGINT, SIGHUP]) { [unowned(unsafe) loop] _ in loop.endRequested() }
+            return body(loop, log)
         } catch {
             log.error(error.description)
             return .failure
@@ -21,20 +24,11 @@ extension Subcommand {
 
 extension EventLoop {
     /// Runs until a signal asks for the end, `stop()` is called, or `limit` has passed.
-    /// - Parameter onSignal: what to do instead of stopping the loop; a second signal stops it all the same.
-    func runUntilStopped(after limit: Interval?, log: Log, onSignal: (() -> Void)? = nil) {
-        var isStopping = false
-        let end = { [unowned(unsafe) self] in
-            if let onSignal, !isStopping {
-                isStopping = true
-                onSignal()
-            } else {
-                stop()
-            }
-        }
+    /// - Parameter onEnd: what to do at the first request instead of stopping the loop; a second one stops it all the same.
+    func runUntilStopped(after limit: Interval?, log: Log, onEnd: (() -> Void)? = nil) {
+        self.onEnd = onEnd ?? { [unowned(unsafe) self] in stop() }
         do throws(SystemError) {
-            try onSignals([SIGTERM, SIGINT, SIGHUP]) { _ in end() }
-            if let limit { after(limit, end) }
+            if let limit { after(limit) { [unowned(unsafe) self] in endRequested() } }
             try run()
         } catch {
             log.error(error.description)

@@ -62,8 +62,13 @@ int kedge_thread_start(const char *name, size_t stack, void (*entry)(void *), vo
         pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
         // Too small a stack for this machine is no reason to fail: the default then serves.
         (void)pthread_attr_setstacksize(&attributes, stack);
+        // A signal for the process must find the loop's thread: in any other one it would end the process at once.
+        sigset_t all, before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_BLOCK, &all, &before);
         pthread_t thread;
         failed = pthread_create(&thread, &attributes, run_thread, start);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
         pthread_attr_destroy(&attributes);
         if (failed == 0) {
             char shortened[16];
