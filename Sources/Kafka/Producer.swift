@@ -1,4 +1,5 @@
 import CRdkafka
+import Configuration
 import Platform
 import Records
 
@@ -228,14 +229,4 @@ public final class Producer: RecordTransport {
 }
 
 /// Whether Kafka permits a topic of that name.
-public func isLegal(topic name: String) -> Bool {
-    if name.isEqual(to: ".") || name.isEqual(to: "..") || name.utf8.count > 249 || name.utf8.isEmpty { return false }
-    return name.utf8.allSatisfy {
-        switch $0 {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
-            true
-        default: false
-        }
-    }
-}
+public func isLegal(topic name: String) -> Bool { NameRule.topic.allows(name) }
