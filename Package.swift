@@ -41,6 +41,8 @@ let package = Package(
         library("CJansson"),
         library("CGPIOD"),
         library("CI2C"),
+        library("CSQLite"),
+        library("CCrypto"),
         .target(
             name: "CShim", dependencies: ["CGPIOD"], path: "Sources/Libraries/CShim",
             cSettings: [.treatAllWarnings(as: .error), .enableWarning("all"), .enableWarning("extra")],
@@ -53,21 +55,25 @@ let package = Package(
         stage("Filters", ["Platform", "Records", "Configuration"]),
         stage(
             "Sensors", ["Platform", "Records", "Hardware", "Configuration", "CShim", "CJansson"], links: ["jansson"]),
-        stage("Outbox", ["Platform", "Records", "Configuration"]),
+        stage("Storage", ["Platform", "CSQLite"], links: ["sqlite3"]),
+        stage("Outbox", ["Platform", "Records", "Configuration", "Storage", "CShim"]),
         stage("Kafka", ["Platform", "Records", "Configuration", "CRdkafka", "CShim"], links: ["rdkafka"]),
         stage("Actuators", ["Platform", "Hardware", "Records", "Configuration"]),
-        stage("Commands", ["Platform", "Actuators", "Records", "Configuration", "CJansson"], links: ["jansson"]),
+        stage(
+            "Commands",
+            ["Platform", "Actuators", "Records", "Configuration", "Storage", "CJansson", "CCrypto", "CShim"],
+            links: ["jansson", "crypto"]),
         stage(
             "Agent",
             [
                 "Platform", "Configuration", "Hardware", "Sensors", "Filters", "Records", "Outbox", "Kafka",
-                "Commands", "Actuators",
+                "Commands", "Actuators", "Storage",
             ]),
         .executableTarget(
             name: "kedge",
             dependencies: [
                 "Agent", "Platform", "Configuration", "Hardware", "Sensors", "Filters", "Records", "Outbox", "Kafka",
-                "Commands", "Actuators", "CShim",
+                "Commands", "Actuators", "Storage", "CShim",
             ], swiftSettings: strict),
 
         // The telemetry path alone, for Tests/Benchmarks/run.
@@ -75,6 +81,18 @@ let package = Package(
             name: "telemetry-path",
             dependencies: ["Agent", "Platform", "Filters", "Records", "Outbox", "Kafka", "CShim"],
             path: "Tests/Benchmarks/TelemetryPath", swiftSettings: strict),
+        // The fault suite, for Tests/Faults/run: it knows kedge only by its command.
+        .target(name: "FaultChecker", path: "Tests/Faults/Checker", swiftSettings: strict),
+        .executableTarget(
+            name: "fault-suite", dependencies: ["FaultChecker", "TestSupport"], path: "Tests/Faults/Suite",
+            swiftSettings: strict),
+        .testTarget(
+            name: "FaultsTests", dependencies: ["FaultChecker"], path: "Tests/Faults/CheckerTests",
+            swiftSettings: strict),
+        // The outbox alone, with each durability: what the disk costs.
+        .executableTarget(
+            name: "outbox-path", dependencies: ["Platform", "Records", "Outbox", "Storage", "CShim"],
+            path: "Tests/Benchmarks/OutboxPath", swiftSettings: strict),
         .target(
             name: "TestSupport", dependencies: ["Platform", "Configuration", "CShim"], path: "Tests/TestSupport",
             swiftSettings: strict),
@@ -84,7 +102,8 @@ let package = Package(
         tests("Records", ["Configuration"]),
         tests("Filters", ["Records", "Configuration"]),
         tests("Sensors", ["Records", "Hardware", "Configuration", "CShim"]),
-        tests("Outbox", ["Records", "Configuration"]),
+        tests("Storage", ["CSQLite"]),
+        tests("Outbox", ["Records", "Configuration", "Storage", "CSQLite", "CShim"]),
         tests("Kafka", ["Records", "Configuration"]),
         tests("Actuators", ["Hardware", "Configuration"]),
         tests("Commands", ["Actuators", "Hardware", "Configuration"]),

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034
-# What sdk, build and run share: the targets, and where things lie. Sourced, never run.
+# What sdk, build and run share: the targets, where things lie, and the Debian mirror. Sourced, never run.
 
 # Where this folder is, whatever the caller's working directory; and the package that is built.
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -73,6 +73,31 @@ install_tools() {
     say "Installing $*"
     DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y --no-install-recommends "$@" >&2 ||
         fail "could not install: $*" "Try: apt-get update && apt-get install $*"
+}
+
+# The mirror that this host itself uses. apt is asked, because it knows both formats of its sources and all its folders.
+# Origin is empty until the host has run `apt-get update`; then the host's own suite is a good enough sign.
+find_mirror() {
+    if [[ -n ${KEDGE_DEBIAN_MIRROR:-} ]]; then
+        echo "$KEDGE_DEBIAN_MIRROR"
+        return
+    fi
+    local id codename mirror=
+    id=$(. /etc/os-release 2>/dev/null; echo "${ID:-}")
+    codename=$(. /etc/os-release 2>/dev/null; echo "${VERSION_CODENAME:-sid}")
+    if [[ $id == debian ]] && command -v apt-get >/dev/null; then
+        # shellcheck disable=SC2016  # apt's variables, not the shell's
+        mirror=$(apt-get indextargets --format '$(ORIGIN)|$(RELEASE)|$(REPO_URI)' 'Created-By: Packages' 'Component: main' 2>/dev/null |
+            awk -F'|' -v codename="$codename" '
+                $3 ~ /^cdrom:/ || $2 ~ /-/ { next }
+                $1 == "Debian" { print $3; exit }
+                $1 == "" && $2 == codename && other == "" { other = $3 }
+                END { if (other != "") print other }' | head -n 1)
+    fi
+    [[ -n $mirror ]] || fail "no Debian mirror is known: this host's apt configuration names none" \
+        "Say which to use, for example one of https://www.debian.org/mirror/list:" \
+        "KEDGE_DEBIAN_MIRROR=http://MIRROR/debian $0 $*"
+    echo "${mirror%/}"
 }
 
 # Finds Swift's Embedded standard library (`embedded`) and its tools (`tools`; not through PATH, where swiftly has stand-ins).

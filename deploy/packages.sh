@@ -1,20 +1,28 @@
 # shellcheck shell=bash
-# The Debian packages that kedge needs, and how they are installed. Sourced by deploy/try, deploy/push and Tests/run; never run.
+# The Debian packages that kedge needs, and how they are installed. Sourced by deploy/try, deploy/push and the tests; never run.
 
 # To build on this machine: the libraries' headers (the same names in bookworm, trixie and Ubuntu 24.04), and what Swift's
 # toolchain expects of the system: C start files and libraries (g++), a linker, git, and what SwiftPM itself loads.
 # shellcheck disable=SC2034 # used by those who source this
 build_packages=(
-    librdkafka-dev libgpiod-dev libi2c-dev libyaml-dev libjansson-dev
-    g++ binutils git ca-certificates libsqlite3-0 libxml2 libcurl4 libncurses6 tzdata
+    librdkafka-dev libgpiod-dev libi2c-dev libyaml-dev libjansson-dev libsqlite3-dev libssl-dev
+    g++ binutils git ca-certificates libxml2 libcurl4 libncurses6 tzdata
 )
 
-# runtime_packages SUITE: what the binary for that suite links against. libgpiod alone has another ABI per suite; none of
-# them was renamed in trixie's change to a 64-bit time_t.
+# For Tests/VirtualMachine: the emulator, what builds the kernel modules and the initramfs of its arm64 machine, and what reads JSON.
+# shellcheck disable=SC2034 # used by those who source this
+machine_packages=(qemu-system-arm jq cpio kmod make binutils xz-utils zstd debian-archive-keyring)
+case $(dpkg --print-architecture 2>/dev/null) in
+arm64) machine_packages+=(gcc libc6-dev) ;;
+*) machine_packages+=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross) ;;
+esac
+
+# runtime_packages SUITE: what the binary for that suite links against. libgpiod has another ABI per suite; libssl was
+# renamed in trixie's change to a 64-bit time_t.
 runtime_packages() {
     case $1 in
-    bookworm) echo librdkafka1 libgpiod2 libi2c0 libyaml-0-2 libjansson4 ;;
-    trixie) echo librdkafka1 libgpiod3 libi2c0 libyaml-0-2 libjansson4 ;;
+    bookworm) echo librdkafka1 libgpiod2 libi2c0 libyaml-0-2 libjansson4 libsqlite3-0 libssl3 ;;
+    trixie) echo librdkafka1 libgpiod3 libi2c0 libyaml-0-2 libjansson4 libsqlite3-0 libssl3t64 ;;
     *) return 1 ;;
     esac
 }

@@ -6,8 +6,9 @@ import Records
 ///
 /// - An order replaces the lease of the one before it. `max_on` is not replaced: it counts from when the output left
 ///   the safe value. What ends first counts.
+/// - Before an order begins, it is held against what `Restraints` says: see `denial`.
 /// - When a write or its read-back fails, the safe value is driven at once. When that fails, too, it is tried again
-///   (`Backoff`) until it succeeds, and until then orders for any other value fail.
+///   (`Backoff`) until it succeeds, and until then orders for any other value fail. See `ActuatorReturn.swift`.
 /// - Leases run from the moment that the value is driven, on the monotonic clock.
 public final class Actuator {
     /// The most orders that wait while one is being carried out.
@@ -15,73 +16,120 @@ public final class Actuator {
 
     public let plan: ActuatorPlan
     /// As last read back; the safe value at first.
-    public private(set) var value: Value
+    public internal(set) var value: Value
     /// Since when it is so.
-    public private(set) var since: Instant
+    public internal(set) var since: Instant
+    /// Why it is so.
+    public internal(set) var cause = ChangeCause.start
     /// When the value ends by itself, or `nil`.
-    public private(set) var deadline: Instant?
+    public internal(set) var deadline: Instant?
+    /// Whose it is for a while; `nil` when the lease is over.
+    public var lease: Lease? {
+        guard let granted, granted.until > loop.time.now else { return nil }
+        return granted
+    }
+    /// Since when the output has been at its safe value, as far as it can be known; `nil` when it may be anywhere.
+    public internal(set) var safeSince: Instant?
     /// Called after each change of `value`.
     public var onChange: ((Actuator, Value, ChangeCause) -> Void)?
+    /// Called when an order was carried out, and when `value`, `cause` or the certainty of them changed.
+    public var onState: ((Actuator) -> Void)?
+
+    /// Why it is to stay at its safe value: until that is `nil` again, orders for any other value are preempted.
+    public var held: ChangeCause?
 
     public var id: String { plan.id }
     /// Whether the safe value is driven and was read back.
     public var isSafe: Bool { isConfirmed && sameValue(value, plan.safe) }
+    /// Whether `value` was read back after it was driven, and nothing failed since.
+    public internal(set) var isConfirmed: Bool
+    /// Whether an order for it would have to wait.
+    public var isBusy: Bool { current != nil || isReturning || !queue.isEmpty }
+    /// Whether it should be at its safe value and cannot get there.
+    public var isOutOfHand: Bool { backoff != nil }
+    /// Whether it was driven away from its safe value, and is not known to be back.
+    public var hasLeft: Bool { left != nil }
 
-    private struct Task {
+    struct Task {
         let order: Order
+        /// Asked when the order's turn comes; a text is why it is too late then.
+        let lateness: () -> String?
         let completion: (Outcome) -> Void
     }
 
     /// How the order that is being carried out will be answered once the output is back at its safe value.
-    private enum Verdict {
+    enum Verdict {
         case failed(String)
         case preempted(ChangeCause)
     }
 
-    private let driver: any ActuatorDriver
-    private let loop: any Loop
-    private let log: Log
-    private var queue: [Task] = []
-    private var current: Task?
-    private var verdict: Verdict?
+    let output: OutputRunner
+    let loop: any Loop
+    let log: Log
+    var queue: [Task] = []
+    var current: Task?
+    var verdict: Verdict?
     private var isRunning = false
-    private var isStopping = false
+    var isStopping = false
     /// The safe value is driven, but has not settled: orders wait.
-    private var isReturning = false
-    /// The last value driven was read back, and nothing failed since.
-    private var isConfirmed = true
+    var isReturning = false
+    /// Wait for the safe value, or for the failure to get there.
+    var awaiting: [(Outcome) -> Void] = []
+    /// `isConfirmed` as it was told last.
+    private var wasConfirmed = true
     /// When the safe value was left.
-    private var left: Instant?
-    private var backoff: Backoff?
-    private var leaseTimer: TimerID?
-    private var settleTimer: TimerID?
-    private var retryTimer: TimerID?
+    var left: Instant?
+    var granted: Lease?
+    var meter: RateMeter?
+    var rivals: [Rival] = []
+    var backoff: Backoff?
+    var leaseTimer: TimerID?
+    var retryTimer: TimerID?
 
     /// - Parameter driver: its output is at `plan.safe` already.
-    public init(_ plan: ActuatorPlan, driver: any ActuatorDriver, loop: any Loop, log: Log) {
+    public convenience init(_ plan: ActuatorPlan, driver: any ActuatorDriver, loop: any Loop, log: Log) {
+        self.init(plan, output: OutputRunner(driver: driver, queue: nil, loop: loop), loop: loop, log: log)
+        isConfirmed = true
+        safeSince = loop.time.now
+    }
+
+    /// An actuator whose output is not known to be at its safe value yet: `fail` or `returnToSafe` comes next.
+    init(_ plan: ActuatorPlan, output: OutputRunner, loop: any Loop, log: Log) {
         self.plan = plan
-        self.driver = driver
+        self.output = output
         self.loop = loop
         self.log = log
         value = plan.safe
         since = loop.time.now
+        isConfirmed = false
+        meter = plan.restraints.rateLimit.map { RateMeter($0) }
+        output.onReturn = { [unowned(unsafe) self] in hungTransferIsBack() }
+        output.onFailure = { [unowned(unsafe) self] error in fail(error) }
     }
 
     deinit {
         // They point here.
-        for timer in [leaseTimer, settleTimer, retryTimer] {
+        output.abandon()
+        for timer in [leaseTimer, retryTimer] {
             if let timer { loop.cancel(timer) }
         }
     }
 
     /// Carries out `order` after those that wait; `completion` is called exactly once, perhaps before this returns.
     public func perform(_ order: Order, completion: @escaping (Outcome) -> Void) {
+        perform(order, lateness: { nil }, completion: completion)
+    }
+
+    /// - Parameter lateness: asked when the order's turn has come; a text is why it is too late by then.
+    public func perform(
+        _ order: Order, lateness: @escaping () -> String?, completion: @escaping (Outcome) -> Void
+    ) {
         if isStopping {
             completion(.preempted(reason: ChangeCause.stop.description, value: value))
         } else if queue.count >= Self.queueCapacity {
             completion(.refused(reason: joined(decimal(queue.count), " commands wait for this actuator already")))
         } else {
-            queue.append(Task(order: order, completion: completion))
+            queue.append(Task(order: order, lateness: lateness, completion: completion))
             run()
         }
     }
@@ -91,78 +139,76 @@ public final class Actuator {
     /// When the hardware fails it is tried again for as long as the loop runs: see `isSafe`.
     public func stop() {
         isStopping = true
+        makeSafe(.stop) { _ in }
+    }
+
+    /// Drives the safe value now, whatever leases, `min_on` or a rate limit say; what is being carried out and what
+    /// waits is preempted.
+    /// - Parameter completion: called once, with `done` or `failed`. After a failure it is tried again all the same.
+    public func makeSafe(_ cause: ChangeCause, completion: @escaping (Outcome) -> Void) {
         let waiting = queue
         queue.removeAll()
-        returnToSafe(.stop, verdict: .preempted(.stop))
-        for task in waiting { task.completion(.preempted(reason: ChangeCause.stop.description, value: value)) }
+        granted = nil
+        awaiting.append(completion)
+        returnToSafe(cause, verdict: .preempted(cause))
+        for task in waiting { task.completion(.preempted(reason: cause.description, value: value)) }
     }
 
     // MARK: Orders
 
-    private func run() {
+    func run() {
         // A completion may hand over the next order; this loop takes it, so that nothing nests.
         if isRunning { return }
         isRunning = true
         while current == nil, !isReturning, !queue.isEmpty {
             let task = queue.removeFirst()
             current = task
-            begin(task.order)
+            if let outcome = obstacle(task) { finish(outcome) } else { begin(task.order) }
         }
         isRunning = false
     }
 
-    private func begin(_ order: Order) {
-        let isSafeValue = sameValue(order.value, plan.safe)
-        if let backoff, !isSafeValue {
-            finish(.failed(reason: joined("not back at the safe value yet: ", backoff.reason), value: readable()))
-            return
+    /// What keeps an order from being begun.
+    private func obstacle(_ task: Task) -> Outcome? {
+        if let reason = task.lateness() { return .expired(reason: reason) }
+        if let denial = denial(of: task.order) { return denial }
+        if let backoff, !sameValue(task.order.value, plan.safe) {
+            return .failed(reason: joined("not back at the safe value yet: ", backoff.reason), value: output.readNow())
         }
+        return nil
+    }
+
+    private func begin(_ order: Order) {
         cancel(&leaseTimer)
         cancel(&retryTimer)
         deadline = nil
         isConfirmed = false
-        do throws(ActuatorError) {
-            let settling = try driver.drive(order.value)
-            if !isSafeValue { startLease(order) }
-            settle(settling) { [unowned(unsafe) self] in self.confirm(order) }
-        } catch {
-            fail(error)
+        if !sameValue(order.value, plan.safe) {
+            safeSince = nil
+            meter?.take(at: loop.time.now)
         }
+        startLease(order)
+        output.set(order.value) { [unowned(unsafe) self] result in confirm(order, result) }
     }
 
-    /// Runs `action` now or, when the output needs time, later.
-    private func settle(_ interval: Interval, _ action: @escaping () -> Void) {
-        cancel(&settleTimer)
-        if interval > .zero {
-            settleTimer = loop.at(loop.time.now + interval) { [unowned(unsafe) self] in
-                self.settleTimer = nil
-                action()
-            }
-        } else {
-            action()
+    private func confirm(_ order: Order, _ result: OutputRunner.Result) {
+        guard let found = result.found, result.error == nil, sameValue(found, order.value) else {
+            fail(failure(result, driven: order.value))
+            return
         }
+        isConfirmed = true
+        if sameValue(found, plan.safe) { arrived() }
+        record(found, .command(id: order.command), isNews: true)
+        finish(.done(found))
     }
 
-    private func confirm(_ order: Order) {
-        do throws(ActuatorError) {
-            let found = try confirmed(order.value)
-            isConfirmed = true
-            if sameValue(found, plan.safe) { arrived() }
-            record(found, .command(id: order.command))
-            finish(.done(found))
-        } catch {
-            fail(error)
-        }
+    /// Another value than the one driven is an error.
+    func failure(_ result: OutputRunner.Result, driven: Value) -> ActuatorError {
+        if let error = result.error { return error }
+        return .readBackDiffers(driven: driven, found: result.found ?? driven)
     }
 
-    /// Reads back; another value than the one driven is an error.
-    private func confirmed(_ driven: Value) throws(ActuatorError) -> Value {
-        let found = try driver.readBack()
-        if !sameValue(found, driven) { throw .readBackDiffers(driven: driven, found: found) }
-        return found
-    }
-
-    private func finish(_ outcome: Outcome) {
+    func finish(_ outcome: Outcome) {
         guard let task = current else { return }
         current = nil
         task.completion(outcome)
@@ -173,146 +219,53 @@ public final class Actuator {
 
     private func startLease(_ order: Order) {
         let now = loop.time.now
-        let start = left ?? now
-        left = start
         var end: Instant?
         var cause = ChangeCause.leaseEnd
         if let hold = order.hold { end = now + hold }
-        if let maxOn = plan.maxOn {
-            let limit = start + maxOn
-            // The lease's end is the more telling cause of the two when they coincide.
-            if end.map({ limit < $0 }) ?? true {
-                end = limit
-                cause = .maxOn
+        if !sameValue(order.value, plan.safe) {
+            let start = left ?? now
+            left = start
+            if let maxOn = plan.maxOn {
+                let limit = start + maxOn
+                // The lease's end is the more telling cause of the two when they coincide.
+                if end.map({ limit < $0 }) ?? true {
+                    end = limit
+                    cause = .maxOn
+                }
+            }
+            deadline = end
+            if let end {
+                leaseTimer = loop.at(end) { [unowned(unsafe) self] in
+                    self.leaseTimer = nil
+                    self.granted = nil
+                    self.returnToSafe(cause, verdict: .preempted(cause))
+                }
             }
         }
-        deadline = end
-        guard let end else { return }
-        leaseTimer = loop.at(end) { [unowned(unsafe) self] in
-            self.leaseTimer = nil
-            self.returnToSafe(cause, verdict: .preempted(cause))
-        }
-    }
-
-    // MARK: The safe value
-
-    /// The output may be anywhere: it goes to the safe value, as often as that takes.
-    func fail(_ error: ActuatorError) {
-        // The order was for the safe value while that was being tried again: the tries go on.
-        let reason = error.description
-        if backoff == nil { log.warning(joined("actuator ", plan.id, ": ", reason, "; going to the safe value")) }
-        returnToSafe(.failure, verdict: .failed(reason))
-    }
-
-    /// - Parameter verdict: for the order that is being carried out, if there is one and it has none yet.
-    private func returnToSafe(_ cause: ChangeCause, verdict: Verdict? = nil) {
-        cancel(&leaseTimer)
-        cancel(&settleTimer)
-        cancel(&retryTimer)
-        deadline = nil
-        if current != nil, self.verdict == nil { self.verdict = verdict }
-        isConfirmed = false
-        isReturning = true
-        do throws(ActuatorError) {
-            let settling = try driver.drive(plan.safe)
-            settle(settling) { [unowned(unsafe) self] in self.confirmSafe(cause) }
-        } catch {
-            tryAgain(error, cause)
-        }
-    }
-
-    private func confirmSafe(_ cause: ChangeCause) {
-        do throws(ActuatorError) {
-            let found = try confirmed(plan.safe)
-            isReturning = false
-            isConfirmed = true
-            arrived()
-            record(found, cause)
-            giveVerdict(found, addition: "")
-        } catch {
-            tryAgain(error, cause)
-        }
-    }
-
-    private func tryAgain(_ error: ActuatorError, _ cause: ChangeCause) {
-        var backoff = self.backoff ?? Backoff(reason: error.description)
-        if self.backoff == nil {
-            log.error(
-                joined(
-                    "actuator ", plan.id, ": cannot go to the safe value ", shown(plan.safe), ": ", backoff.reason,
-                    "; tried again until it succeeds"))
-        }
-        let delay = backoff.next()
-        self.backoff = backoff
-        isReturning = false
-        retryTimer = loop.at(loop.time.now + delay) { [unowned(unsafe) self] in
-            self.retryTimer = nil
-            self.returnToSafe(cause)
-        }
-        let found = readable()
-        if let found { record(found, .failure) }
-        giveVerdict(found, addition: joined("; the return to the safe value failed, too: ", error.description))
-    }
-
-    /// The output is at its safe value, and read back.
-    private func arrived() {
-        left = nil
-        cancel(&retryTimer)
-        guard let backoff else { return }
-        self.backoff = nil
-        log.info(
-            joined(
-                "actuator ", plan.id, ": at the safe value ", shown(plan.safe), " again, after ",
-                decimal(backoff.count),
-                " failed tries"))
-    }
-
-    private func giveVerdict(_ found: Value?, addition: String) {
-        let verdict = self.verdict
-        self.verdict = nil
-        switch verdict {
-        case .failed(let reason): finish(.failed(reason: joined(reason, addition), value: found))
-        case .preempted(let cause): finish(.preempted(reason: joined(cause.description, addition), value: found))
-        case nil: run()
-        }
+        granted = nil
+        guard order.hold != nil, let end else { return }
+        granted = Lease(priority: order.priority, until: end, command: order.command)
     }
 
     // MARK: State
 
-    private func readable() -> Value? {
-        do throws(ActuatorError) {
-            return try driver.readBack()
-        } catch {
-            return nil
+    /// - Parameter isNews: whether it is told even if nothing has changed.
+    func record(_ found: Value, _ cause: ChangeCause, isNews: Bool = false) {
+        let isSame = sameValue(found, value)
+        if !isSame {
+            value = found
+            since = loop.time.now
         }
+        if !isSame || isNews || wasConfirmed != isConfirmed {
+            wasConfirmed = isConfirmed
+            self.cause = cause
+            onState?(self)
+        }
+        if !isSame { onChange?(self, found, cause) }
     }
 
-    private func record(_ found: Value, _ cause: ChangeCause) {
-        if sameValue(found, value) { return }
-        value = found
-        since = loop.time.now
-        onChange?(self, found, cause)
-    }
-
-    private func cancel(_ timer: inout TimerID?) {
+    func cancel(_ timer: inout TimerID?) {
         if let running = timer { loop.cancel(running) }
         timer = nil
-    }
-}
-
-/// The waits between tries to reach the safe value: 100 ms, then twice as long each time, up to 5 s.
-private struct Backoff {
-    /// Why the first try failed.
-    let reason: String
-    private(set) var count = 0
-    private var delay = Interval.milliseconds(100)
-
-    init(reason: String) { self.reason = reason }
-
-    mutating func next() -> Interval {
-        let wait = delay
-        delay = min(delay * 2, .seconds(5))
-        count += 1
-        return wait
     }
 }

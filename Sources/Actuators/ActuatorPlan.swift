@@ -14,15 +14,63 @@ public struct LineClaim: Equatable, Sendable {
     }
 }
 
+/// A device on a bus that an actuator needs for itself, and where the configuration says so.
+public struct AddressClaim: Equatable, Sendable {
+    /// As under `buses`.
+    public let bus: String
+    /// 7-bit.
+    public let address: UInt8
+    /// Which of the device's outputs, where it has several that different actuators may use; `nil` is all of it.
+    public let output: Int?
+    public let mark: Mark
+
+    public init(bus: String, address: UInt8, output: Int? = nil, mark: Mark) {
+        self.bus = bus
+        self.address = address
+        self.output = output
+        self.mark = mark
+    }
+
+    /// Whether the two cannot both be had.
+    public func excludes(_ other: AddressClaim) -> Bool {
+        guard address == other.address, sameBytes(bus, other.bus) else { return false }
+        guard let output, let another = other.output else { return true }
+        return output == another
+    }
+}
+
+/// How a driver is made, and where it runs.
+public enum OutputMaker {
+    /// On the loop; its calls never block.
+    case onLoop((any Hardware) throws(ActuatorError) -> any ActuatorDriver)
+    /// On the thread of the bus of that name (named at that place), which sensors may share. All of its calls, and this
+    /// one too, may block there.
+    case onBus(String, Mark, (any I2CBus) throws(ActuatorError) -> any ActuatorDriver)
+}
+
 /// What a driver makes of its part of an actuator's configuration.
 public struct DriverPlan {
     public let domain: ValueDomain
     /// As `domain` admitted it.
     public let safe: Value
     public let claims: [LineClaim]
+    public let addresses: [AddressClaim]
     /// Takes the hardware, with the output at `safe` from the first moment.
-    public let open: (any Hardware) throws(ActuatorError) -> any ActuatorDriver
+    public let maker: OutputMaker
 
+    /// The longest time away from the safe value that the driver's own keys allow (`pulse`), as `max_on`.
+    public var longest: Interval?
+
+    /// A file or folder that must be there for the driver to work, such as a PWM chip's.
+    public var path: String?
+
+    /// The bus that the driver works on, and where the configuration names it; `nil` when it works on the loop.
+    public var bus: (name: String, mark: Mark)? {
+        if case .onBus(let name, let mark, _) = maker { return (name, mark) }
+        return nil
+    }
+
+    /// A driver on the loop.
     public init(
         domain: ValueDomain, safe: Value, claims: [LineClaim] = [],
         open: @escaping (any Hardware) throws(ActuatorError) -> any ActuatorDriver
@@ -30,7 +78,30 @@ public struct DriverPlan {
         self.domain = domain
         self.safe = safe
         self.claims = claims
-        self.open = open
+        addresses = []
+        maker = .onLoop(open)
+    }
+
+    /// A driver on a bus.
+    /// - Parameters:
+    ///   - bus: its name, and where the configuration says it.
+    ///   - open: called on the bus's thread, again after the device was lost.
+    public init(
+        domain: ValueDomain, safe: Value, bus: (name: String, mark: Mark), addresses: [AddressClaim],
+        open: @escaping (any I2CBus) throws(ActuatorError) -> any ActuatorDriver
+    ) {
+        self.domain = domain
+        self.safe = safe
+        claims = []
+        self.addresses = addresses
+        maker = .onBus(bus.name, bus.mark, open)
+    }
+
+    /// Takes the hardware of a driver on the loop.
+    /// - Throws: `ActuatorError`; `noBus` for a driver on a bus.
+    public func open(_ hardware: any Hardware) throws(ActuatorError) -> any ActuatorDriver {
+        guard case .onLoop(let open) = maker else { throw .noBus }
+        return try open(hardware)
     }
 }
 
@@ -47,28 +118,69 @@ public struct ActuatorPlan {
     public var domain: ValueDomain { driver.domain }
     public var claims: [LineClaim] { driver.claims }
 
-    public init(id: String, mark: Mark = Mark(line: 0, column: 0), maxOn: Interval? = nil, driver: DriverPlan) {
+    public let restraints: Restraints
+
+    public init(
+        id: String, mark: Mark = Mark(line: 0, column: 0), maxOn: Interval? = nil,
+        restraints: Restraints = Restraints(), driver: DriverPlan
+    ) {
         self.id = id
         self.mark = mark
         self.maxOn = maxOn
+        self.restraints = restraints
         self.driver = driver
+    }
+
+    /// Makes all actuators, ties those that exclude each other, and drives each to its safe value: those on the loop
+    /// before this returns.
+    /// - Throws: `SystemError` when a bus's thread is not to be had.
+    public static func start(
+        _ plans: [ActuatorPlan], on hardware: any Hardware, buses: BusThreads, loop: any Loop, log: Log
+    ) throws(SystemError) -> [Actuator] {
+        var actuators: [Actuator] = []
+        for plan in plans {
+            if let bus = plan.driver.bus {
+                guard let thread = try buses.thread(bus.name),
+                    let actuator = plan.start(on: thread, loop: loop, log: log)
+                else { continue }
+                actuators.append(actuator)
+            } else {
+                actuators.append(plan.start(on: hardware, loop: loop, log: log))
+            }
+        }
+        Actuator.tie(actuators)
+        return actuators
     }
 
     /// As `open`, but an actuator whose hardware is not to be had is made all the same: it says so once, tries again
     /// until it has the hardware at the safe value, and answers orders with the reason until then.
     public func start(on hardware: any Hardware, loop: any Loop, log: Log) -> Actuator {
-        let output = PatientOutput(driver, on: hardware)
+        let output = PatientOutput(safe: safe) { [driver] () throws(ActuatorError) in try driver.open(hardware) }
         let actuator = Actuator(self, driver: output, loop: loop, log: log)
         do throws(ActuatorError) {
             try output.open()
         } catch {
+            actuator.isConfirmed = false
             actuator.fail(error)
         }
         return actuator
     }
 
+    /// As `start(on:loop:log:)` for a driver on a bus, whose thread this is. The first transfer is under way when this
+    /// returns.
+    /// - Returns: `nil` for a driver that is not on a bus.
+    public func start(on thread: BusThread, loop: any Loop, log: Log) -> Actuator? {
+        guard case .onBus(_, _, let make) = driver.maker else { return nil }
+        let bus = thread.bus
+        let output = PatientOutput(safe: safe) { () throws(ActuatorError) in try make(bus) }
+        let runner = OutputRunner(driver: output, queue: thread.queue, loop: loop)
+        let actuator = Actuator(self, output: runner, loop: loop, log: log)
+        actuator.returnToSafe(.start)
+        return actuator
+    }
+
     /// Takes the hardware and drives the safe value, both at once.
-    /// - Throws: `ActuatorError` when the hardware is not to be had.
+    /// - Throws: `ActuatorError` when the hardware is not to be had, or when it is on a bus.
     public func open(
         on hardware: any Hardware, loop: any Loop, log: Log
     ) throws(ActuatorError) -> Actuator {
@@ -82,24 +194,26 @@ extension ActuatorPlan {
 
     /// What a later version will know. Accepting it now would promise a protection that is not there.
     private static var later: [StaticString] {
-        ["interlock", "min_on", "min_off", "priority", "rate_limit", "link_loss", "depends_on", "pwm"]
+        ["priority", "link_loss", "depends_on"]
     }
 
     /// Reads one element of `actuators`.
     /// - Returns: `nil` when it has no usable id or driver; that was reported.
-    public static func decode(_ reader: Reader) -> ActuatorPlan? {
+    /// - Parameter chips: what actuators on one chip share.
+    public static func decode(_ reader: Reader, chips: SharedChips = SharedChips()) -> ActuatorPlan? {
         let id = reader.requiredString("id")
         let entries = DriverEntry.all
         // `requiredString` tells what is missing, `choice` what is wrong.
         let index = reader.requiredString("driver") == nil ? nil : reader.choice("driver", entries.map { $0.name })
         let maxOn = reader.interval("max_on", in: maxOnRange)
+        let restraints = Restraints.decode(reader, maxOn: maxOn)
         for key in later where reader.has(key) {
             reader.diagnostics.report(
                 reader.mark(of: key), joined(reader.path, ".", string(key), ": not in this version"))
         }
         // Without a driver nobody knows which other keys are right.
         guard let index else { return nil }
-        let driver = entries[index].decode(reader)
+        let driver = entries[index].decode(reader, chips)
         reader.finish()
         guard let id, let driver else { return nil }
         guard (1...128).contains(id.utf8.count) else {
@@ -108,16 +222,19 @@ extension ActuatorPlan {
                 expected: "1 to 128")
             return nil
         }
-        return ActuatorPlan(id: id, mark: reader.mark, maxOn: maxOn, driver: driver)
+        let longest = maxOn.map { min($0, driver.longest ?? $0) } ?? driver.longest
+        return ActuatorPlan(id: id, mark: reader.mark, maxOn: longest, restraints: restraints, driver: driver)
     }
 
     /// Reads all of `actuators`; an id that is there twice is a problem.
     /// - Returns: those that could be read.
     public static func decode(list nodes: [Node], path: String, diagnostics: Diagnostics) -> [ActuatorPlan] {
         var plans: [ActuatorPlan] = []
+        let chips = SharedChips()
+        var readers: [Reader] = []
         for index in 0..<nodes.count {
             let reader = Reader(nodes[index], path: joined(path, "[", decimal(index), "]"), diagnostics: diagnostics)
-            guard let plan = decode(reader) else { continue }
+            guard let plan = decode(reader, chips: chips) else { continue }
             if let first = plans.first(where: { sameBytes($0.id, plan.id) }) {
                 diagnostics.report(
                     reader.mark(of: "id"),
@@ -126,6 +243,17 @@ extension ActuatorPlan {
                         decimal(first.mark.line), " already"))
             } else {
                 plans.append(plan)
+                readers.append(reader)
+            }
+        }
+        for (index, plan) in plans.enumerated() {
+            for other in plan.restraints.interlock {
+                if sameBytes(other, plan.id) {
+                    readers[index].report("interlock", "names the actuator itself", expected: "other actuators")
+                } else if !plans.contains(where: { sameBytes($0.id, other) }) {
+                    readers[index].report(
+                        "interlock", joined("names \"", other, "\""), expected: "the id of an actuator")
+                }
             }
         }
         return plans

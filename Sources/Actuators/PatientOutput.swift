@@ -3,22 +3,23 @@ import Hardware
 import Platform
 import Records
 
-/// An output whose hardware need not be there: it is taken when it first can be, and again after its chip went away
+/// An output whose hardware need not be there: it is taken when it first can be, and again after it went away
 /// and came back, each time at the safe value from the first moment. So a relay board that is not plugged in holds
 /// up neither the sensors nor the other actuators; orders for it fail and say why.
 final class PatientOutput: ActuatorDriver {
-    private let plan: DriverPlan
-    private let hardware: any Hardware
+    private let safe: Value
+    private let make: () throws(ActuatorError) -> any ActuatorDriver
     private var driver: (any ActuatorDriver)?
 
-    init(_ plan: DriverPlan, on hardware: any Hardware) {
-        self.plan = plan
-        self.hardware = hardware
+    /// - Parameter make: takes the hardware, with the output at `safe`.
+    init(safe: Value, _ make: @escaping () throws(ActuatorError) -> any ActuatorDriver) {
+        self.safe = safe
+        self.make = make
     }
 
     /// Takes the hardware unless it is taken already.
     func open() throws(ActuatorError) {
-        if driver == nil { driver = try plan.open(hardware) }
+        if driver == nil { driver = try make() }
     }
 
     func drive(_ value: Value) throws(ActuatorError) -> Interval {
@@ -32,9 +33,21 @@ final class PatientOutput: ActuatorDriver {
         }
     }
 
+    var pause: Interval? { driver?.pause }
+
+    func step() throws(ActuatorError) {
+        guard let driver else { return }
+        do throws(ActuatorError) {
+            try driver.step()
+        } catch {
+            forget(after: error)
+            throw error
+        }
+    }
+
     func readBack() throws(ActuatorError) -> Value {
         try open()
-        guard let driver else { return plan.safe }
+        guard let driver else { return safe }
         do throws(ActuatorError) {
             return try driver.readBack()
         } catch {
@@ -43,9 +56,15 @@ final class PatientOutput: ActuatorDriver {
         }
     }
 
-    /// A chip that has gone takes the request with it: the next attempt needs a new one.
+    /// A chip that has gone takes the request with it, and a device that did not answer may have lost its power and
+    /// with it all that it was told: the next attempt begins anew.
     private func forget(after error: ActuatorError) {
-        guard case .gpio(let failure) = error, case .system(let cause) = failure.cause else { return }
-        if cause.code == ENODEV || cause.code == EBADF || cause.code == ENXIO { driver = nil }
+        switch error {
+        case .i2c: driver = nil
+        case .gpio(let failure):
+            guard case .system(let cause) = failure.cause else { return }
+            if cause.code == ENODEV || cause.code == EBADF || cause.code == ENXIO { driver = nil }
+        default: return
+        }
     }
 }

@@ -6,6 +6,7 @@ import Outbox
 import Platform
 import Records
 import Sensors
+import Storage
 
 /// Wires the two paths together and takes them through start and stop. It knows all stages; they do not know each
 /// other. Everything here runs on the loop's thread.
@@ -20,62 +21,98 @@ public final class Agent {
     private let settings: AgentSettings
     private let loop: any Loop
     private let log: Log
+    private let clock: ClockWatch
     private let producer: LastingProducer
     private let sampler: Sampler
+    /// The threads that sensors and actuators share.
+    private let buses: BusThreads
     private let commands: CommandPath?
+    private let heartbeat: Heartbeat?
     private var stopTimer: TimerID?
     private var onStopped: ((Int) -> Void)?
+    private var isSending = true
+    private var hasConcluded = false
 
     /// Makes everything and touches the actuators' lines, which are at their safe values from then on. Nothing is
     /// sampled or received before `start`.
+    /// - Parameters:
+    ///   - stateDirectory: where the service may keep files; `commands.path` is in it unless it is set.
+    ///   - wallClock: what the kernel says of the wall clock, where the configuration wants to know; `nil` asks it.
     /// - Throws: `AgentError` for what would not be right later either: a thread that is not to be had, properties
     ///   that librdkafka refuses. Absent brokers, buses, sensors and actuators are waited for.
     public init(
-        settings: AgentSettings, hardware: any Hardware, loop: any Loop, log: Log
+        settings: AgentSettings, hardware: any Hardware, stateDirectory: String? = nil, loop: any Loop, log: Log,
+        wallClock: (any WallClock)? = nil
     ) throws(AgentError) {
         self.settings = settings
         self.loop = loop
         self.log = log
+        let word = settings.clock.source == .trust ? nil : wallClock ?? KernelWallClock(loop: loop)
+        clock = ClockWatch(settings: settings.clock, wallClock: word, loop: loop, log: log)
         let client = "kedge-\(settings.node)"
         do throws(KafkaError) {
             producer = try LastingProducer(
-                name: client, properties: settings.kafka.producer, loop: loop, log: log)
+                name: client, kafka: settings.kafka, delivery: settings.delivery,
+                positionTopic: settings.records.topic, loop: loop, log: log)
+        } catch {
+            throw .kafka(error)
+        }
+        var disk: Disk?
+        do throws(SystemError) {
+            disk = try Self.disk(settings, producer, loop)
+        } catch {
+            throw .system(error)
+        }
+        do throws(KafkaError) {
             outbox = Outbox(
                 settings: settings.outbox, node: settings.node, boot: bootIdentifier(), transport: producer,
-                loop: loop, log: log)
-            telemetry = try Self.telemetry(settings, producer, outbox, loop)
+                disk: disk, loop: loop, log: log)
+            telemetry = try Self.telemetry(settings, producer, outbox, clock, loop)
+            if settings.delivery.mode == .exactlyOnce, disk != nil { producer.follow(outbox) }
         } catch {
             throw .kafka(error)
         }
         let telemetry = telemetry
+        buses = BusThreads(settings.buses, hardware: hardware, loop: loop, log: log)
         sampler = Sampler(loop: loop, log: log, seed: UInt64(truncatingIfNeeded: loop.time.now.nanoseconds)) {
             telemetry.accept($0)
         }
         do throws(SystemError) {
-            try sampler.add(settings.sensors, buses: settings.buses, hardware: hardware, loop: loop)
+            try sampler.add(settings.sensors, buses: buses, hardware: hardware, loop: loop)
         } catch {
             throw .system(error)
         }
-        var actuators: [Actuator] = []
-        for plan in settings.actuators { actuators.append(plan.start(on: hardware, loop: loop, log: log)) }
-        self.actuators = actuators
+        do throws(SystemError) {
+            actuators = try ActuatorPlan.start(settings.actuators, on: hardware, buses: buses, loop: loop, log: log)
+        } catch {
+            throw .system(error)
+        }
+        heartbeat = settings.heartbeat.map { [actuators] in
+            Heartbeat($0, gpio: hardware.gpio, actuators: actuators, loop: loop, log: log)
+        }
         // A node without actuators listens only where it is told to.
         guard !actuators.isEmpty || settings.commands.isExplicit else {
             commands = nil
             return
         }
-        do throws(KafkaError) {
-            commands = try CommandPath(
-                settings: settings, client: client, actuators: actuators, producer: producer, outbox: outbox,
-                loop: loop,
-                log: log)
-        } catch {
-            throw .kafka(error)
-        }
+        let path = settings.commands.path ?? stateDirectory.map { "\($0)/commands.db" }
+        commands = try CommandPath(
+            settings: settings, client: client, path: path, actuators: actuators, producer: producer, outbox: outbox,
+            loop: loop, log: log)
+    }
+
+    /// The disk with its thread; `nil` where nothing goes there.
+    private static func disk(
+        _ settings: AgentSettings, _ producer: LastingProducer, _ loop: any Loop
+    ) throws(SystemError) -> Disk? {
+        guard let path = settings.outbox.path, settings.usesDisk else { return nil }
+        return Disk(
+            path: path, maxSize: settings.outbox.maxSize, queue: try Worker(name: "kedge-disk", loop: loop),
+            topics: producer)
     }
 
     private static func telemetry(
-        _ settings: AgentSettings, _ producer: LastingProducer, _ outbox: Outbox, _ loop: any Loop
+        _ settings: AgentSettings, _ producer: LastingProducer, _ outbox: Outbox, _ clock: ClockWatch, _ loop: any Loop
     ) throws(KafkaError) -> TelemetryPath {
         var lanes: [TelemetryPath.Lane] = []
         for sensor in settings.sensors {
@@ -84,11 +121,14 @@ public final class Agent {
                 let channel = sensor.channels[index]
                 lanes.append(
                     TelemetryPath.Lane(
-                        series: series[index], filters: channel.filters, topic: try producer.topic(named: channel.topic)
-                    ))
+                        series: series[index], filters: channel.filters,
+                        topic: try producer.topic(named: channel.topic),
+                        durability: sensor.durability))
             }
         }
-        return TelemetryPath(lanes: lanes, settings: settings.records, outbox: outbox, time: loop.time)
+        return TelemetryPath(
+            lanes: lanes, settings: settings.records, outbox: outbox, time: loop.time, clock: clock,
+            maxWaiting: settings.clock.maxMemory)
     }
 
     /// Begins to sample and to take commands.
@@ -97,6 +137,14 @@ public final class Agent {
             "node \(settings.node): \(settings.sensors.count) sensors, \(settings.channelCount) channels, "
                 + "\(actuators.count) actuators")
         sampler.start()
+        commands?.start()
+    }
+
+    /// Called when another agent has taken this node's place at the brokers (only where delivery is exactly once): nothing
+    /// is sent any more. Stop, and do not start again before that is settled.
+    public var onFenced: ((KafkaError) -> Void)? {
+        get { producer.onFenced }
+        set { producer.onFenced = newValue }
     }
 
     /// Called with a topic of commands when what is sent to it is received from now on.
@@ -105,25 +153,56 @@ public final class Agent {
         set { commands?.onReceiving = newValue }
     }
 
-    /// Ends in order: sampling and commands at once, then the actuators go to their safe values, then what is queued
-    /// is sent for at most `stop_within`.
-    /// - Parameter done: gets the number of records that were left, from the loop.
-    public func stop(_ done: @escaping (Int) -> Void) {
+    /// Ends in order: the actuators go to their safe values, sampling and commands end, then what is queued is sent for
+    /// at most `stop_within`, and what is left of it goes to the disk.
+    /// - Parameters:
+    ///   - sending: `false` when nothing can be sent any more: what is queued goes to the disk alone.
+    ///   - done: gets the number of records that are lost with the process, from the loop.
+    public func stop(sending: Bool = true, _ done: @escaping (Int) -> Void) {
         guard onStopped == nil else { return }
         onStopped = done
-        sampler.stop()
-        commands?.close()
+        // Before all that takes time: the consumer alone may need four seconds to leave its group.
         for actuator in actuators { actuator.stop() }
+        sampler.stop()
+        telemetry.finish()
+        commands?.close()
+        isSending = sending
         let deadline = loop.time.now + settings.stopWithin
-        if !outbox.isEmpty { log.info("sending the last \(outbox.pendingCount) records") }
+        if sending, !outbox.isEmpty { log.info("sending the last \(outbox.pendingCount) records") }
         flush(until: deadline)
     }
 
-    /// The producer knows of what it was handed; the outbox may have more, and an actuator may yet answer a command.
+    private func conclude() {
+        if hasConcluded { return }
+        hasConcluded = true
+        if let stopTimer { loop.cancel(stopTimer) }
+        stopTimer = nil
+        onStopped?(outbox.unstoredCount)
+    }
+
+    /// The producer knows of what it was handed; the outbox may have more, an actuator may yet be on its way to its safe
+    /// value or answer a command, and what was answered may wait for the disk.
     private func flush(until deadline: Instant) {
         let left = deadline - loop.time.now
-        guard !outbox.isEmpty, left > .zero else {
-            onStopped?(outbox.pendingCount)
+        outbox.tellGaps()
+        // One that was switched on is tried again for as long as there is time; one that was never reached is not.
+        let areActuatorsSafe = actuators.allSatisfy { $0.isSafe || ($0.isOutOfHand && !$0.hasLeft) }
+        let isQuiet = (outbox.isEmpty || !isSending) && areActuatorsSafe
+        // Only now is it known which replies have arrived, and that is written down, too.
+        if isQuiet { commands?.noteDeliveries() }
+        guard !isQuiet || commands?.isIdle == false, left > .zero else {
+            heartbeat?.stop()
+            // A disk may hang for good; the service manager's patience ends later than this.
+            stopTimer = loop.after(.seconds(15)) { [unowned(unsafe) self] in
+                stopTimer = nil
+                log.error("the disk does not answer: going without it")
+                conclude()
+            }
+            outbox.store { [unowned(unsafe) self] in conclude() }
+            return
+        }
+        if outbox.isEmpty || !isSending {
+            loop.after(.milliseconds(5)) { [unowned(unsafe) self] in flush(until: deadline) }
             return
         }
         producer.flush(within: min(left, .milliseconds(200))) { [unowned(unsafe) self] _ in
@@ -133,21 +212,48 @@ public final class Agent {
 
     /// Ends the clients. After `stop`, or instead of it when there is no time.
     public func close() {
-        sampler.stop()
         for actuator in actuators { actuator.stop() }
+        sampler.stop()
+        heartbeat?.stop()
+        telemetry.finish()
         commands?.close()
         producer.close()
     }
 
+    /// Records that would be lost if the process ended now.
+    public var unstoredCount: Int { outbox.unstoredCount + telemetry.waitingCount }
+
     /// What has been done, in words: "1500 samples, 1500 acknowledged …". It begins with the number of samples.
     public var status: String {
-        let counters = outbox.counters(of: .record)
+        var counters = outbox.counters(of: .record)
+        for lane in [Outbox.Lane.memory, .backlog] {
+            let more = outbox.counters(of: lane)
+            counters.acknowledged += more.acknowledged
+            counters.failed += more.failed
+            counters.dropped += more.dropped
+            counters.refused += more.refused
+            counters.oversized += more.oversized
+        }
         var causes = ""
         for entry in outbox.failures.entries { causes = joined(causes, " ", entry.name, ":", decimal(entry.count)) }
         return joined(
             decimal(telemetry.samples), " samples, ", decimal(telemetry.filtered), " filtered, ",
             decimal(counters.acknowledged), " acknowledged, ", decimal(counters.failed), " failed", causes, ", ",
             decimal(counters.dropped + counters.refused + counters.oversized), " dropped, ",
-            decimal(outbox.pendingCount), " waiting")
+            decimal(outbox.pendingCount + telemetry.waitingCount), " waiting", diskStatus)
+    }
+
+    /// What the disk has, and what it has cost so far: an SD card wears by it.
+    private var diskStatus: String {
+        guard let disk = outbox.diskStatus else { return "" }
+        let state: StaticString
+        switch disk.state {
+        case .opening: state = " (opening)"
+        case .up, .closed: state = ""
+        case .down: state = " (does not work)"
+        }
+        return joined(
+            ", ", decimal(disk.records), " on disk", String(state), ", ", decimal(disk.written.bytes / 1_000),
+            " kB and ", decimal(disk.written.syncs), " fsyncs written")
     }
 }

@@ -11,16 +11,20 @@ import Sensors
 
 /// The whole configuration, typed and checked. Each stage reads its own part; what concerns several of them at once
 /// (names, buses, who uses which line) is checked here.
-public struct AgentSettings {
+public final class AgentSettings {
     public let node: String
     public let layer: String?
     public let kafka: KafkaSettings
     public let records: RecordSettings
-    public let outbox: OutboxSettings
+    public let clock: ClockSettings
+    public let delivery: DeliverySettings
+    /// With the path that its file has here.
+    public var outbox: OutboxSettings
     public let buses: [BusSettings]
     public let sensors: [SensorSettings]
     public let actuators: [ActuatorPlan]
     public let commands: CommandSettings
+    public let heartbeat: HeartbeatSettings?
     /// How long an orderly stop may take to get rid of what is queued.
     public let stopWithin: Interval
     public let logLevel: Log.Level
@@ -30,6 +34,8 @@ public struct AgentSettings {
         public let plan: SensorPlan
         /// In the order of the plan's channels.
         public let channels: [Lane]
+        /// When its records go to the disk; `nil` is the outbox's own.
+        public let durability: Durability?
 
         /// A channel's filters and topic.
         public struct Lane {
@@ -41,8 +47,10 @@ public struct AgentSettings {
     /// Put together by hand, for the demonstration and for tests; a configuration is read by `decode`.
     public init(
         node: String, layer: String? = nil, kafka: KafkaSettings, records: RecordSettings = RecordSettings(),
-        outbox: OutboxSettings = OutboxSettings(), buses: [BusSettings] = [], sensors: [SensorSettings] = [],
-        actuators: [ActuatorPlan] = [], commands: CommandSettings, stopWithin: Interval = .seconds(10),
+        outbox: OutboxSettings = OutboxSettings(), clock: ClockSettings = ClockSettings(),
+        delivery: DeliverySettings = DeliverySettings(), buses: [BusSettings] = [], sensors: [SensorSettings] = [],
+        actuators: [ActuatorPlan] = [], commands: CommandSettings, heartbeat: HeartbeatSettings? = nil,
+        stopWithin: Interval = .seconds(10),
         logLevel: Log.Level = .info
     ) {
         self.node = node
@@ -50,12 +58,20 @@ public struct AgentSettings {
         self.kafka = kafka
         self.records = records
         self.outbox = outbox
+        self.clock = clock
+        self.delivery = delivery
         self.buses = buses
         self.sensors = sensors
         self.actuators = actuators
         self.commands = commands
+        self.heartbeat = heartbeat
         self.stopWithin = stopWithin
         self.logLevel = logLevel
+    }
+
+    /// Whether any record may go to the disk.
+    public var usesDisk: Bool {
+        outbox.durability != .memory || sensors.contains { $0.durability.map { $0 != .memory } ?? false }
     }
 
     /// Channels of all sensors.
@@ -76,7 +92,9 @@ public struct AgentSettings {
                 readFile: { (path: String) throws(SystemError) -> [UInt8] in try Document.read(path) },
                 diagnostics: diagnostics)
         else { return nil }
-        return AgentDecoder(Reader(root, path: "", diagnostics: diagnostics)).decode()
+        return AgentDecoder(
+            Reader(root, path: "", diagnostics: diagnostics), stateDirectory: environment("STATE_DIRECTORY")
+        ).decode()
     }
 
     /// Reads the configuration file at `path`.
@@ -92,9 +110,12 @@ public struct AgentSettings {
 private struct AgentDecoder {
     private let root: Reader
     private let diagnostics: Diagnostics
+    /// Where systemd lets the agent keep files (`StateDirectory=`); `nil` elsewhere.
+    private let stateDirectory: String?
 
-    init(_ root: Reader) {
+    init(_ root: Reader, stateDirectory: String?) {
         self.root = root
+        self.stateDirectory = stateDirectory
         diagnostics = root.diagnostics
     }
 
@@ -108,26 +129,78 @@ private struct AgentDecoder {
             root.report("kafka", "is missing", expected: "all: { bootstrap.servers: \"host:9092\" } at least")
         }
         let records = root.mapping("records").map { RecordSettings.decode($0, names) } ?? RecordSettings()
-        let outbox = root.mapping("outbox").map { OutboxSettings.decode($0) } ?? OutboxSettings()
+        // Without a place for it, there is a disk only where it is asked for: trying things out leaves no files behind.
+        let place = root.mapping("outbox")
+        let clock = root.field("clock").map { ClockSettings.decode($0) } ?? ClockSettings()
+        let delivery = root.field("delivery").map { DeliverySettings.decode($0) } ?? DeliverySettings()
+        if let kafka { delivery.check(kafka, diagnostics: diagnostics) }
+        let hasPlace = stateDirectory != nil || place?.has("path") ?? false
+        // What is sent before it has a place on the disk could not be told from what is there when the node comes back.
+        let stored = delivery.mode == .exactlyOnce ? Durability.always : .spill
+        let usual = hasPlace ? stored : Durability.memory
+        var outbox = place.map { OutboxSettings.decode($0, durability: usual) } ?? OutboxSettings(durability: usual)
+        outbox.path = outbox.path ?? defaultPath
+        outbox.gapTimestamp = records.timestamp
+        // Replies overtake telemetry; what became of a command is kept with its id anyway.
+        outbox.keepsPositions = delivery.mode == .exactlyOnce
         let buses = decodeBuses()
         let sensors = decodeSensors(defaultTopic: records.topic, names)
+        if delivery.mode == .exactlyOnce { checkExactlyOnce(place, outbox, sensors) }
         let actuators = ActuatorPlan.decode(
             list: root.list("actuators") ?? [], path: "actuators", diagnostics: diagnostics)
         let commands =
             root.mapping("commands").map { CommandSettings.decode($0, names) } ?? CommandSettings(names: names)
+        let heartbeat = root.mapping("heartbeat").flatMap { HeartbeatSettings.decode($0) }
         let stopWithin = root.interval("stop_within", in: .milliseconds(100)...Interval.seconds(3_600))
         let level = root.mapping("log").map { decodeLevel($0) } ?? .info
         if root.has("http") {
             diagnostics.report(root.mark(of: "http"), "http is not in this version: leave it out")
         }
         root.finish()
-        checkClaims(sensors, actuators, buses)
+        checkClaims(sensors, actuators, buses, heartbeat)
         if !diagnostics.isEmpty { return nil }
         guard let kafka else { return nil }
         return AgentSettings(
-            node: node, layer: layer, kafka: kafka, records: records, outbox: outbox, buses: buses.map { $0.settings },
-            sensors: sensors, actuators: actuators, commands: commands, stopWithin: stopWithin ?? .seconds(10),
+            node: node, layer: layer, kafka: kafka, records: records, outbox: outbox, clock: clock,
+            delivery: delivery, buses: buses.map { $0.settings }, sensors: sensors, actuators: actuators,
+            commands: commands, heartbeat: heartbeat,
+            stopWithin: stopWithin ?? .seconds(10),
             logLevel: level)
+    }
+
+    /// Where the outbox's file is when the configuration does not say.
+    private var defaultPath: String {
+        guard let stateDirectory else { return "/var/lib/kedge/outbox.db" }
+        // The first of them where the unit names several.
+        var first: [UInt8] = []
+        for byte in stateDirectory.utf8 {
+            if byte == 58 { break }
+            first.append(byte)
+        }
+        return String(decoding: first, as: UTF8.self) + "/outbox.db"
+    }
+
+    /// Exactly once needs positions that only ascend, and a record on the disk before it is sent.
+    private func checkExactlyOnce(
+        _ reader: Reader?, _ outbox: OutboxSettings, _ sensors: [AgentSettings.SensorSettings]
+    ) {
+        let expected = "always or memory, or delivery: at-least-once"
+        if let reader {
+            if outbox.durability == .spill {
+                reader.report("durability", "is spill, which contradicts delivery: exactly-once", expected: expected)
+            }
+            if outbox.drain == .newestFirst {
+                reader.report(
+                    "drain", "is newest-first, which contradicts delivery: exactly-once",
+                    expected: "oldest-first, or delivery: at-least-once")
+            }
+        }
+        for sensor in sensors where sensor.durability == .spill {
+            diagnostics.report(
+                sensor.plan.mark,
+                joined("sensor ", sensor.plan.id, ": durability: spill contradicts delivery: exactly-once"),
+                expected: expected)
+        }
     }
 
     private func decodeLevel(_ reader: Reader) -> Log.Level {
@@ -150,7 +223,11 @@ private struct AgentDecoder {
             let bus = Reader(entry.value, path: "buses.\(entry.key.text)", diagnostics: diagnostics)
             let path = bus.string("path")
             let simulated = bus.boolean("simulated") ?? false
+            let recovery = bus.mapping("recovery").flatMap { RecoveryLines.decode($0) }
             bus.finish()
+            if recovery != nil && simulated {
+                bus.report("recovery", "is of a simulated bus", expected: "none: it has no lines")
+            }
             if path == nil && !simulated {
                 diagnostics.report(
                     bus.mark, "\(bus.path) has no path", expected: "path: /dev/i2c-1, or simulated: true")
@@ -160,7 +237,8 @@ private struct AgentDecoder {
             {
                 diagnostics.report(bus.mark(of: "path"), "\(bus.path): \(path) is \(twin.settings.name) already")
             }
-            buses.append(Bus(settings: BusSettings(name: entry.key.text, path: path), mark: entry.key.mark))
+            buses.append(
+                Bus(settings: BusSettings(name: entry.key.text, path: path, recovery: recovery), mark: entry.key.mark))
         }
         return buses
     }
@@ -179,44 +257,65 @@ private struct AgentDecoder {
                     AgentSettings.SensorSettings.Lane(
                         filters: filters ?? FilterChain(), topic: channel.topic ?? plan.topic ?? defaultTopic))
             }
-            sensors.append(AgentSettings.SensorSettings(plan: plan, channels: channels))
+            let durability = plan.durability.flatMap {
+                Durability.decode(Field($0, path: "sensor \(plan.id): durability", diagnostics: diagnostics))
+            }
+            sensors.append(AgentSettings.SensorSettings(plan: plan, channels: channels, durability: durability))
         }
         return sensors
     }
 
     /// Two users of one line, or of one address on one bus: the second is reported, and names the first.
     private func checkClaims(
-        _ sensors: [AgentSettings.SensorSettings], _ actuators: [ActuatorPlan], _ buses: [Bus]
+        _ sensors: [AgentSettings.SensorSettings], _ actuators: [ActuatorPlan], _ buses: [Bus],
+        _ heartbeat: HeartbeatSettings?
     ) {
         var lines: [(reference: LineReference, user: String)] = []
-        var addresses: [(bus: String, address: UInt8, user: String)] = []
+        for bus in buses {
+            guard let recovery = bus.settings.recovery else { continue }
+            claimLine(recovery.scl, bus.mark, "bus \(bus.settings.name)", &lines)
+            claimLine(recovery.sda, bus.mark, "bus \(bus.settings.name)", &lines)
+        }
+        var addresses: [(claim: AddressClaim, user: String)] = []
         for sensor in sensors {
             let user = "sensor \(sensor.plan.id)"
-            if case .onBus(let bus, let mark, _) = sensor.plan.make,
-                !buses.contains(where: { sameBytes($0.settings.name, bus) })
-            {
-                let known = buses.map { $0.settings.name }.joined(separator: ", ")
-                diagnostics.report(
-                    mark, "\(user): bus \"\(bus)\" is not under buses",
-                    expected: known.utf8.isEmpty ? "buses: { \(bus): { path: /dev/\(bus) } }" : "one of \(known)")
-            }
+            if case .onBus(let bus, let mark, _) = sensor.plan.make { checkBus(bus, mark, user, buses) }
             for claim in sensor.plan.claims {
                 switch claim {
                 case .line(let reference, let mark): claimLine(reference, mark, user, &lines)
                 case .address(let bus, let address, let mark):
-                    if let first = addresses.first(where: { $0.address == address && sameBytes($0.bus, bus) }) {
-                        diagnostics.report(
-                            mark, "\(user): address \(hexadecimal(address)) on \(bus) is used by \(first.user) already")
-                    } else {
-                        addresses.append((bus, address, user))
-                    }
+                    claimAddress(AddressClaim(bus: bus, address: address, mark: mark), user, &addresses)
                 }
             }
         }
         for actuator in actuators {
-            for claim in actuator.claims {
-                claimLine(claim.reference, claim.mark, "actuator \(actuator.id)", &lines)
-            }
+            let user = "actuator \(actuator.id)"
+            if let bus = actuator.driver.bus { checkBus(bus.name, bus.mark, user, buses) }
+            for claim in actuator.claims { claimLine(claim.reference, claim.mark, user, &lines) }
+            for claim in actuator.driver.addresses { claimAddress(claim, user, &addresses) }
+        }
+        if let heartbeat { claimLine(heartbeat.line, heartbeat.mark, "heartbeat", &lines) }
+    }
+
+    private func checkBus(_ bus: String, _ mark: Mark, _ user: String, _ buses: [Bus]) {
+        if buses.contains(where: { sameBytes($0.settings.name, bus) }) { return }
+        let known = buses.map { $0.settings.name }.joined(separator: ", ")
+        diagnostics.report(
+            mark, "\(user): bus \"\(bus)\" is not under buses",
+            expected: known.utf8.isEmpty ? "buses: { \(bus): { path: /dev/\(bus) } }" : "one of \(known)")
+    }
+
+    private func claimAddress(
+        _ claim: AddressClaim, _ user: String, _ addresses: inout [(claim: AddressClaim, user: String)]
+    ) {
+        if let first = addresses.first(where: { $0.claim.excludes(claim) }) {
+            let output = claim.output.map { " output \($0)" } ?? ""
+            diagnostics.report(
+                claim.mark,
+                "\(user): address \(hexadecimal(claim.address))\(output) on \(claim.bus) is used by \(first.user) already"
+            )
+        } else {
+            addresses.append((claim, user))
         }
     }
 

@@ -15,48 +15,96 @@ final class CommandPath {
     private let client: String
     private let topics: [String]
     private let properties: [Property]
-    private let replyTopic: TopicID
+    private let replies: ReplyPath
     private let processor: CommandProcessor
+    private let disconnect: DisconnectGuard
+    private let actuators: [Actuator]
     private let loop: any Loop
     private let log: Log
     private var consumer: Consumer?
     private var renewal: TimerID?
+    private var isClosed = false
 
-    /// - Parameter client: the consumer's group, one for each node.
+    /// - Parameters:
+    ///   - client: the consumer's group, one for each node.
+    ///   - path: the file of the claims; `nil` keeps them in memory.
     init(
-        settings: AgentSettings, client: String, actuators: [Actuator], producer: LastingProducer, outbox: Outbox,
-        loop: any Loop, log: Log
-    ) throws(KafkaError) {
+        settings: AgentSettings, client: String, path: String?, actuators: [Actuator], producer: LastingProducer,
+        outbox: Outbox, loop: any Loop, log: Log
+    ) throws(AgentError) {
         self.client = client
         self.loop = loop
         self.log = log
+        self.actuators = actuators
         topics = settings.commands.topics
         properties = settings.kafka.consumer
-        let replyTopic = try producer.topic(named: settings.commands.replies)
-        self.replyTopic = replyTopic
-        processor = CommandProcessor(
-            node: settings.node, settings: settings.commands, actuators: actuators, time: loop.time, log: log
-        ) { reply in
-            let key = Array(reply.id.utf8)
-            key.withUnsafeBytes { key in
-                _ = outbox.append(topic: replyTopic, key: key, lane: .reply, maximumBytes: reply.maximumBytes) {
-                    reply.encode(into: &$0)
-                }
+        do throws(KafkaError) {
+            replies = try ReplyPath(settings: settings, producer: producer, outbox: outbox, loop: loop, log: log)
+        } catch {
+            throw .kafka(error)
+        }
+        let replies = replies
+        var journal: ClaimDatabase?
+        var worker: Worker?
+        if let path {
+            journal = ClaimDatabase(path: path)
+            do throws(SystemError) {
+                worker = try Worker(name: "commands", loop: loop)
+            } catch {
+                throw .system(error)
             }
         }
-        try subscribe()
+        processor = CommandProcessor(
+            node: settings.node, settings: settings.commands, actuators: actuators, loop: loop, log: log,
+            journal: journal, journalQueue: worker
+        ) { replies.send($0) }
+        let time = loop.time
+        processor.isClockSynchronised = { time.isSynchronised }
+        disconnect = DisconnectGuard(
+            actuators, standard: settings.commands.onDisconnect, loop: loop, log: log)
+        processor.onUndelivered = { replies.send(id: $0, $1) }
+        processor.areRepliesDelivered = { replies.isDelivered }
+        processor.onQuery = { for actuator in $0 { replies.publish(actuator) } }
+        processor.onDealtWith = { [unowned(unsafe) self] topic, partition, offset in
+            consumer?.commit(MessagePlace(topic: topic, partition: partition, offset: offset))
+        }
+        for actuator in actuators { actuator.onState = { replies.publish($0) } }
+        if path == nil {
+            log.info(
+                "commands.path is not set: the ids of commands are kept in memory only, and a crash forgets them")
+        }
+    }
+
+    deinit {
+        processor.stop()
+        for actuator in actuators { actuator.onState = nil }
+    }
+
+    /// Whether the wall clock can be trusted; until it can, commands with `expires` are rejected.
+    var isClockSynchronised: () -> Bool {
+        get { processor.isClockSynchronised }
+        set { processor.isClockSynchronised = newValue }
     }
 
     /// What has become of the messages so far.
     var counters: CommandCounters { processor.counters }
+    /// Whether nothing waits for the disk.
+    var isIdle: Bool { processor.isIdle }
+
+    /// Publishes the actuators' first states, takes up what the last start has left behind, and begins to receive.
+    func start() {
+        for actuator in actuators { replies.publish(actuator) }
+        processor.start { [unowned(unsafe) self] in
+            if !isClosed, consumer == nil { startAnew() }
+        }
+    }
 
     private func subscribe() throws(KafkaError) {
         let consumer = try Consumer(name: client, topics: topics, properties: properties, loop: loop, log: log)
         consumer.onMessage = { [unowned(unsafe) self] message in
-            // Committed before anything moves: after a crash a command is rather not done than done twice.
-            self.consumer?.commit(message)
             processor.handle(
-                payload: message.payload, topic: message.topic, partition: message.partition, offset: message.offset,
+                payload: message.payload, signature: message.header(Keyring.header), topic: message.topic,
+                partition: message.partition, offset: message.offset,
                 timestampMilliseconds: message.timestamp?.milliseconds)
         }
         consumer.onReady = { [unowned(unsafe) self] place in
@@ -65,6 +113,7 @@ final class CommandPath {
             log.info("taking commands from \(place.topic)")
             onReceiving?(place.topic)
         }
+        consumer.onLink = { [unowned(unsafe) self] isUp in disconnect.linkChanged(isUp: isUp) }
         consumer.onFatal = { [unowned(unsafe) self] error in renew(after: error) }
         self.consumer = consumer
     }
@@ -74,6 +123,7 @@ final class CommandPath {
         consumer?.close()
         consumer = nil
         receiving = []
+        disconnect.linkChanged(isUp: false)
         startAnew()
     }
 
@@ -89,11 +139,15 @@ final class CommandPath {
         }
     }
 
-    /// Ends receiving, and leaves the group within some seconds.
+    /// Ends receiving, and leaves the group within some seconds. What is under way is answered all the same.
     func close() {
+        isClosed = true
         if let renewal { loop.cancel(renewal) }
         renewal = nil
         consumer?.close()
         consumer = nil
     }
+
+    /// Keeps that the last replies have arrived, so that the next start does not send them again.
+    func noteDeliveries() { processor.noteDeliveries() }
 }

@@ -1,32 +1,70 @@
 import Kafka
+import Outbox
 import Platform
 import Records
 
 /// The producer as the outbox sees it, for the whole life of the agent: when librdkafka declares a fatal error (only
-/// an idempotent producer can), a new producer takes the old one's place and is offered again what was outstanding.
-final class LastingProducer: RecordTransport {
+/// an idempotent or a transactional producer can), a new producer takes the old one's place and is offered again what was
+/// outstanding. Only a fenced one gets no successor: another agent is at work under this node's name.
+final class LastingProducer: PositionedTransport, TopicDirectory {
     var onDelivery: ((DeliveryToken, DeliveryFailure?) -> Void)? {
         didSet { connect() }
     }
     var onRoom: (() -> Void)? {
         didSet { connect() }
     }
+    var onPosition: ((CommittedPosition?) -> Void)? {
+        didSet { connect() }
+    }
+    var outboxName = "" {
+        didSet { connect() }
+    }
+    /// Called once when another producer has taken this one's place at the brokers.
+    var onFenced: ((KafkaError) -> Void)?
 
     private let name: String
-    private let properties: [Property]
+    private let kafka: KafkaSettings
+    private let delivery: DeliverySettings
+    private let identity: TransactionalProducer.Identity
     private let loop: any Loop
     private let log: Log
-    private var producer: Producer
+    private var producer: any KafkaProducer
+    /// The same one, where delivery is exactly once.
+    private var transactions: TransactionalProducer?
+    private var doubt: TransactionalProducer.Doubt?
     private var topics: [String] = []
     private var renewal: TimerID?
     private var isClosed = false
+    private var hasPosition = false
+    /// What the brokers had when this start began.
+    private var committed: CommittedPosition?
+    private var awaitsDisk = false
+    /// Stored records have positions: those that have none are not counted.
+    private var hasPositions = false
+    private var lastRenewal: Instant?
+    private var pause = Interval.zero
 
-    init(name: String, properties: [Property], loop: any Loop, log: Log) throws(KafkaError) {
+    private static var longestPause: Interval { .seconds(60) }
+
+    /// - Parameter positionTopic: where the outbox's position is committed as an offset of partition 0.
+    init(
+        name: String, kafka: KafkaSettings, delivery: DeliverySettings = DeliverySettings(),
+        positionTopic: String = "sensors", loop: any Loop, log: Log
+    ) throws(KafkaError) {
         self.name = name
-        self.properties = properties
+        self.kafka = kafka
+        self.delivery = delivery
+        identity = TransactionalProducer.Identity(client: name, topic: positionTopic)
         self.loop = loop
         self.log = log
-        producer = try Producer(name: name, properties: properties, loop: loop, log: log)
+        if delivery.mode == .exactlyOnce {
+            let made = try TransactionalProducer(
+                name: name, identity: identity, settings: delivery, kafka: kafka, loop: loop, log: log)
+            transactions = made
+            producer = made
+        } else {
+            producer = try Producer(name: name, properties: kafka.producer, loop: loop, log: log)
+        }
     }
 
     deinit { if let renewal { loop.cancel(renewal) } }
@@ -38,21 +76,70 @@ final class LastingProducer: RecordTransport {
         return topic
     }
 
+    func topicName(_ topic: TopicID) -> String? { topics.indices.contains(topic.index) ? topics[topic.index] : nil }
+
+    func topicID(_ name: String) -> TopicID? {
+        do throws(KafkaError) {
+            return try topic(named: name)
+        } catch {
+            return nil
+        }
+    }
+
     func offer(
         topic: TopicID, key: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer,
-        token: DeliveryToken
+        position: Int64, token: DeliveryToken
     ) -> Offer {
-        producer.offer(topic: topic, key: key, payload: payload, id: id, token: token)
+        // What goes before the file's identity is known would be committed under another name.
+        if awaitsDisk { return .full }
+        return producer.offer(topic: topic, key: key, payload: payload, id: id, position: position, token: token)
+    }
+
+    /// Keeps the position of `outbox` in the transactions: what the brokers have of it already is not sent again, and
+    /// nothing is sent before its file has been opened or cannot be.
+    func follow(_ outbox: Outbox) {
+        awaitsDisk = true
+        hasPositions = true
+        connect()
+        outbox.isDrainHeld = true
+        outbox.onDisk = { [unowned(unsafe) self, unowned(unsafe) outbox] in match(outbox) }
+        onPosition = { [unowned(unsafe) self, unowned(unsafe) outbox] position in
+            committed = position
+            match(outbox)
+        }
+    }
+
+    /// Compares the brokers' position with the file, when both are known.
+    private func match(_ outbox: Outbox) {
+        let name = outbox.storeIdentity
+        if name.utf8.isEmpty {
+            // No file for now: records go from memory, and leave the position where it is.
+            guard outbox.diskStatus?.state == .down else { return }
+        } else {
+            guard hasPosition else { return }
+            if let committed { outbox.settle(through: committed.number, of: committed.outbox) }
+            outboxName = name
+            outbox.isDrainHeld = false
+        }
+        guard awaitsDisk else { return }
+        awaitsDisk = false
+        onRoom?()
     }
 
     /// As `Producer.flush`.
     func flush(within limit: Interval, _ done: @escaping (Int) -> Void) { producer.flush(within: limit, done) }
+
+    /// As `Producer.hasten`.
+    func hasten() { producer.hasten() }
 
     /// Ends the producer. What is outstanding is not reported any more: whoever ends it has counted that.
     func close() {
         isClosed = true
         producer.onDelivery = nil
         producer.onRoom = nil
+        producer.onPosition = nil
+        // It may come in a later turn of the loop.
+        producer.onFatal = nil
         if let renewal { loop.cancel(renewal) }
         renewal = nil
         producer.close()
@@ -61,19 +148,62 @@ final class LastingProducer: RecordTransport {
     private func connect() {
         producer.onDelivery = onDelivery
         producer.onRoom = onRoom
+        // A successor's position is its own affair.
+        if !hasPosition {
+            producer.onPosition = { [unowned(unsafe) self] position in
+                hasPosition = true
+                onPosition?(position)
+            }
+        }
+        producer.outboxName = outboxName
+        transactions?.countsRecords = !hasPositions
         producer.onFatal = { [unowned(unsafe) self] error in renew(after: error) }
     }
 
     private func renew(after error: KafkaError) {
         if isClosed { return }
+        if transactions != nil, error.isFenced {
+            log.error(
+                joined(
+                    error.description, "; another agent works under the name ", name,
+                    ": this one stops sending, so that nothing comes twice"))
+            onFenced?(error)
+            return
+        }
         log.error("\(error.description); the producer is started anew, and gets again what was not acknowledged")
         producer.close()
+        doubt = transactions?.doubt
+        // At once for the first; what fails again and again must not keep the node busy.
+        let now = loop.time.now
+        if let lastRenewal, now - lastRenewal < Self.longestPause * 2 {
+            pause = max(.seconds(1), min(pause * 2, Self.longestPause))
+            renewLater()
+            return
+        }
+        pause = .zero
         startAnew()
     }
 
+    private func renewLater() {
+        renewal = loop.after(pause) { [unowned(unsafe) self] in
+            renewal = nil
+            startAnew()
+        }
+    }
+
     private func startAnew() {
+        lastRenewal = loop.time.now
         do throws(KafkaError) {
-            let successor = try Producer(name: name, properties: properties, loop: loop, log: log)
+            let successor: any KafkaProducer
+            if delivery.mode == .exactlyOnce {
+                let made = try TransactionalProducer(
+                    name: name, identity: identity, settings: delivery, kafka: kafka, doubt: doubt,
+                    loop: loop, log: log)
+                transactions = made
+                successor = made
+            } else {
+                successor = try Producer(name: name, properties: kafka.producer, loop: loop, log: log)
+            }
             // The topics keep their order, and so their identifiers.
             for topic in topics { _ = try successor.topic(named: topic) }
             producer = successor

@@ -4,17 +4,23 @@ import Platform
 import Records
 
 /// Sensors → Filters → Record → Outbox: what happens to a sample after it was taken.
+///
+/// While the wall clock is waited for, samples wait before the encoder, behind the filters: their order is what it always
+/// is, and each is encoded once. What would be more than the bound of their memory lets the oldest go, as `unsynced`.
 public final class TelemetryPath {
     /// A channel's way: how it is filtered, what its records look like, where they go.
     public struct Lane {
         public let series: Series
         public let filters: FilterChain
         public let topic: TopicID
+        /// When its records go to the disk; `nil` is the outbox's own.
+        public let durability: Durability?
 
-        public init(series: Series, filters: FilterChain, topic: TopicID) {
+        public init(series: Series, filters: FilterChain, topic: TopicID, durability: Durability? = nil) {
             self.series = series
             self.filters = filters
             self.topic = topic
+            self.durability = durability
         }
     }
 
@@ -27,14 +33,35 @@ public final class TelemetryPath {
     private let encoder: RecordEncoder
     private let outbox: Outbox
     private let time: any TimeSource
+    private let clock: ClockWatch?
+    private let waiting: WaitingSamples
+    private var isDraining = false
+    private var hasFinished = false
 
-    /// - Parameter lanes: in the order of `SeriesID.index`.
-    public init(lanes: [Lane], settings: RecordSettings, outbox: Outbox, time: any TimeSource) {
+    /// How many samples that have waited one turn of the loop encodes.
+    private static var samplesPerTurn: Int { 256 }
+
+    /// - Parameters:
+    ///   - lanes: in the order of `SeriesID.index`.
+    ///   - clock: its `onChange` is taken; `nil` takes the wall clock for right.
+    ///   - maxWaiting: bytes of the samples that wait for it.
+    public init(
+        lanes: [Lane], settings: RecordSettings, outbox: Outbox, time: any TimeSource, clock: ClockWatch? = nil,
+        maxWaiting: Int = ClockSettings().maxMemory
+    ) {
         self.lanes = lanes
         self.outbox = outbox
         self.time = time
+        self.clock = clock
+        waiting = WaitingSamples(maxMemory: maxWaiting)
         encoder = RecordEncoder(settings: settings, series: lanes.map { $0.series })
+        clock?.onChange = { [unowned(unsafe) self] before in if before == .waiting { drain() } }
     }
+
+    deinit { clock?.onChange = nil }
+
+    /// Samples that wait for the wall clock.
+    public var waitingCount: Int { waiting.count }
 
     /// Takes a sample in; the sampler's and the edges' way into the path. Never blocks.
     public func accept(_ sample: Sample) {
@@ -45,11 +72,58 @@ public final class TelemetryPath {
             filtered += 1
             return
         }
+        if waiting.isEmpty && (clock?.state != .waiting || hasFinished) {
+            encode(sample)
+            return
+        }
+        while !waiting.fits(sample), let oldest = waiting.take() { encode(oldest) }
+        waiting.append(sample)
+    }
+
+    /// At the end: what still waits for the wall clock is encoded as it is, `uncertain`, so that the outbox has all.
+    public func finish() {
+        hasFinished = true
+        while let sample = waiting.take() { encode(sample) }
+    }
+
+    /// Encodes what has waited, in pieces, so that edges and actuators do not wait for it. What comes meanwhile queues up
+    /// behind it.
+    private func drain() {
+        if isDraining { return }
+        for _ in 0..<Self.samplesPerTurn {
+            guard let sample = waiting.take() else { return }
+            encode(sample)
+        }
+        guard let clock, !waiting.isEmpty else { return }
+        isDraining = true
+        // Held until then: finish() may be the last that is heard of this path.
+        clock.loop.after(.zero) { [self] in
+            isDraining = false
+            drain()
+        }
+    }
+
+    private func encode(_ sample: Sample) {
+        let lane = lanes[sample.series.index]
+        // By today's offset between the clocks: of what was taken before the clock was set, the corrected time.
         let wallTime = time.wallTime(at: sample.taken)
+        let clock = clockState(of: sample)
         outbox.append(
-            topic: lane.topic, key: encoder.key(of: sample.series), maximumBytes: encoder.maximumBytes(for: sample)
+            topic: lane.topic, key: encoder.key(of: sample.series), durability: lane.durability, time: wallTime,
+            maximumBytes: encoder.maximumBytes(for: sample)
         ) { writer in
-            encoder.encode(sample, wallTime: wallTime, into: &writer)
+            encoder.encode(sample, wallTime: wallTime, clock: clock, into: &writer)
+        }
+    }
+
+    private func clockState(of sample: Sample) -> ClockState {
+        guard let clock else { return .synchronised }
+        switch clock.state {
+        case .waiting: return hasFinished ? .uncertain : .unsynced
+        case .unsynced: return .unsynced
+        case .synchronised:
+            guard let since = clock.knownSince, sample.taken <= since else { return .synchronised }
+            return .corrected
         }
     }
 }

@@ -2,11 +2,12 @@ import Actuators
 import Platform
 import Records
 
-/// A well-formed command on its way to its actuator.
+/// A well-formed command on its way to its actuators.
 struct Candidate {
     let command: Command
     /// The command's own, or its place in the topic.
     let id: String
+    let place: ClaimList.Place
     /// The message's, in milliseconds since 1970; `nil` when it has none.
     let timestamp: Int64?
 }
@@ -15,87 +16,106 @@ struct Candidate {
 struct Refusal {
     let status: Status
     let reason: String
-    /// A duplicate's: the value of the first reply.
-    var value: Value?
-    /// The id is remembered, and waits for this answer.
-    var isClaimed = false
+    /// Nobody knows who sent it: it need not be answered.
+    var isAnonymous = false
 }
 
-enum Decision {
-    case act(Actuator, Order)
-    case refuse(Refusal)
-}
-
-/// Decides whether a command is carried out. The one place that says what is checked, and in which order.
+/// Decides whether a command is carried out: the one place that says what is checked, and in which order. The first
+/// step that refuses answers, with a status and a reason of its own.
 ///
-/// Before it comes the parser (well-formed), after it the actuator (room to wait, the stop, the hardware).
+///  1. *Well-formed*: `CommandParser`. rejected
+///  2. *Addressed*: this node has the actuators. rejected
+///  3. *Signed*, where there are keys: `Keyring`. rejected
+///  4. *Fresh*: not past `expires`, not older than `max_age`, not from the future. expired, or rejected where that cannot
+///     be known. Asked again when the claim is on the disk, and when the actuator's turn has come.
+///  5. *New*: the id was not seen before. duplicate. From here on it is remembered, whatever comes of the command.
+///  6. *Possible*: the actuators take the values. rejected
+///
+/// Now the claim is brought to the disk (`ClaimStore`), then the actuator's queue is waited for, and when its turn has
+/// come `Actuator.denial` goes on:
+///
+///  7. *Rate limit*. rejected
+///  8. *Lease*: of a command with a higher priority. preempted
+///  9. *Interlock* and dead time. interlocked
+/// 10. *Minimum times*, `min_on` and `min_off`. rejected
+///
+/// Then the output is driven and read back, and the reply is kept and sent. A query ends after the fourth step; `safe`
+/// acts after the fifth, without waiting for the disk, and preempts what came before it and still waits.
 final class Admission {
-    /// In this order; the first that refuses answers.
-    enum Step: CaseIterable {
-        /// This node has the actuator. A node answers "unknown" to a broadcast as well: who misspells a name must hear it.
-        case addressed
-        /// Not past `expires`, not older than `max_age`, not from the future.
-        case fresh
-        // The signature goes here: before anything that remembers or acts.
-        /// The id was not seen before. From here on it is remembered, whatever comes of the command.
-        case unseen
-        // The rate limit, interlocks, min_on and min_off go here.
-        /// The actuator takes the value.
-        case possible
-    }
-
     /// How far a message's timestamp may lie ahead of this node's clock. More than that, and one of the two clocks is
     /// wrong: the age is then unknown, and an old command might pass for a new one.
     static var futureTolerance: Interval { .seconds(30) }
 
     /// Whether the wall clock can be trusted.
     var isClockSynchronised: () -> Bool = { true }
-    let recent: RecentIDs
+    let actuators: [Actuator]
     private let maxAge: Interval
-    private let actuators: [Actuator]
+    private let keys: Keyring?
     private let time: any TimeSource
 
-    init(maxAge: Interval, capacity: Int, actuators: [Actuator], time: any TimeSource) {
+    init(maxAge: Interval, keys: Keyring?, actuators: [Actuator], time: any TimeSource) {
         self.maxAge = maxAge
+        self.keys = keys
         self.actuators = actuators
         self.time = time
-        recent = RecentIDs(capacity: capacity)
     }
 
-    func decide(_ candidate: Candidate) -> Decision {
-        let command = candidate.command
-        let actuator = actuators.first { sameBytes($0.id, command.actuator) }
-        let value = actuator?.plan.domain.admit(command.value)
-        var isClaimed = false
-        for step in Step.allCases {
-            if var refusal = check(step, candidate, actuator, value) {
-                refusal.isClaimed = isClaimed
-                return .refuse(refusal)
+    /// Whether a message may be answered whoever sent it.
+    var isOpen: Bool { keys == nil }
+
+    func actuator(_ id: String) -> Actuator? { actuators.first { sameBytes($0.id, id) } }
+
+    /// Steps 2 to 4.
+    func refusal(
+        of candidate: Candidate, payload: UnsafeRawBufferPointer, signature: UnsafeRawBufferPointer?
+    ) -> Refusal? {
+        checkAddress(candidate.command) ?? checkSignature(candidate.command, payload, signature)
+            ?? checkFreshness(candidate)
+    }
+
+    // A node answers "unknown" to a broadcast as well: who misspells a name must hear it.
+    private func checkAddress(_ command: Command) -> Refusal? {
+        var unknown: String?
+        switch command.action {
+        case .set, .group:
+            for assignment in command.assignments where unknown == nil && actuator(assignment.actuator) == nil {
+                unknown = assignment.actuator
             }
-            if step == .unseen { isClaimed = true }
+        case .safe(let id), .query(let id):
+            if !id.isEqual(to: Command.everyActuator), actuator(id) == nil { unknown = id }
         }
-        guard let actuator, let value else {
-            return .refuse(Refusal(status: .rejected, reason: "no actuator for the value"))
-        }
-        return .act(actuator, Order(value: value, hold: command.hold, command: candidate.id))
+        guard let unknown else { return nil }
+        return Refusal(
+            status: .rejected, reason: joined("unknown actuator \"", excerpt(unknown), "\""), isAnonymous: !isOpen)
     }
 
-    private func check(_ step: Step, _ candidate: Candidate, _ actuator: Actuator?, _ value: Value?) -> Refusal? {
-        switch step {
-        case .addressed:
-            if actuator != nil { return nil }
-            return Refusal(
-                status: .rejected, reason: joined("unknown actuator \"", excerpt(candidate.command.actuator), "\""))
-        case .fresh: return checkAge(candidate)
-        case .unseen: return checkRepetition(candidate.id)
-        case .possible:
-            guard let actuator, value == nil else { return nil }
-            return Refusal(
-                status: .rejected,
-                reason: joined(
-                    "value is ", excerpt(shown(candidate.command.value)), ", expected ",
-                    actuator.plan.domain.description))
+    private func checkSignature(
+        _ command: Command, _ payload: UnsafeRawBufferPointer, _ signature: UnsafeRawBufferPointer?
+    ) -> Refusal? {
+        guard let keys else { return nil }
+        let verdict = keys.verify(payload: payload, signature: signature)
+        guard case .valid(let sender) = verdict else {
+            return Refusal(status: .rejected, reason: verdict.reason ?? "", isAnonymous: true)
         }
+        if case .query = command.action { return nil }
+        // Whoever can write to the topic can repeat a signed message, with a timestamp of its own.
+        if let objection = keys.objection(to: command, at: time.wallTime) {
+            return Refusal(status: .rejected, reason: objection)
+        }
+        for assignment in command.assignments {
+            if let objection = sender.objection(actuator: assignment.actuator, value: assignment.value) {
+                return Refusal(status: .rejected, reason: objection)
+            }
+        }
+        return nil
+    }
+
+    /// Step 4, and again whenever the command has waited.
+    func checkFreshness(_ candidate: Candidate) -> Refusal? {
+        guard let refusal = checkAge(candidate) else { return nil }
+        // The safe value is not withheld because a clock is wrong.
+        if case .safe = candidate.command.action, refusal.status != .expired { return nil }
+        return refusal
     }
 
     private func checkAge(_ candidate: Candidate) -> Refusal? {
@@ -132,17 +152,29 @@ final class Admission {
         return nil
     }
 
-    private func checkRepetition(_ id: String) -> Refusal? {
-        switch recent.claim(id) {
-        case .new: return nil
-        case .inProgress:
-            return Refusal(status: .duplicate, reason: "the first command of this id is still being carried out")
-        case .answered(let answer):
-            return Refusal(
-                status: .duplicate,
-                reason: joined("the first command of this id was answered ", string(answer.status.name)),
-                value: answer.value)
+    /// Step 6, with the orders that come of it.
+    func orders(_ candidate: Candidate) -> Possibility {
+        var members: [OrderGroup.Member] = []
+        for assignment in candidate.command.assignments {
+            guard let actuator = actuator(assignment.actuator) else { continue }
+            guard let value = actuator.plan.domain.admit(assignment.value) else {
+                return .refused(
+                    Refusal(
+                        status: .rejected,
+                        reason: joined(
+                            "value is ", excerpt(shown(assignment.value)), ", expected ",
+                            actuator.plan.domain.description)))
+            }
+            let order = Order(
+                value: value, hold: assignment.hold, command: candidate.id, priority: candidate.command.priority)
+            members.append(OrderGroup.Member(actuator, order))
         }
+        return .orders(members)
+    }
+
+    enum Possibility {
+        case orders([OrderGroup.Member])
+        case refused(Refusal)
     }
 }
 

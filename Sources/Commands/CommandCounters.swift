@@ -8,10 +8,12 @@ public struct CommandCounters: Equatable, Sendable {
     public var interlocked: UInt64 = 0
     public var preempted: UInt64 = 0
     public var failed: UInt64 = 0
+    /// Messages of nobody known that were one too many to be answered.
+    public var unanswered: UInt64 = 0
 
     public init() {}
 
-    /// All replies; what is missing to `received` is being carried out.
+    /// All replies; what is missing to `received` is unanswered or being carried out.
     public var answered: UInt64 { done + rejected + expired + duplicate + interlocked + preempted + failed }
 
     mutating func count(_ status: Status) {

@@ -9,6 +9,11 @@ import Records
 ///     value     number, true, false or string
 ///     for       string, a duration with a unit: ns, us, ms, s, m, h or d; 1 ms to 24 h; optional
 ///     expires   number, seconds since 1970; optional
+///     priority  whole number, 0 to 255; 0 where it is absent
+///
+/// In place of `value`, `"safe":true` sends the actuator to its safe value and `"query":true` asks for its state; both take
+/// `"*"` for every actuator. In place of `actuator` and `value`, `group` is a list of 1 to 16 objects with `actuator`,
+/// `value` and `for`, of which all are done or none.
 ///
 /// Any other key is an error: a misspelt `for` must not switch a pump on for ever. `null` is not taken for absent, and
 /// a duration without a unit is no duration: whoever means milliseconds must not get seconds.
@@ -47,20 +52,122 @@ public enum CommandParser {
     private static func command(
         _ document: JSONDocument, id: String?, actuator: String?
     ) throws(JSONError) -> Command {
-        if let key = document.unknownKey(besides: ["id", "actuator", "value", "for", "expires"]) {
+        if let key = document.unknownKey(besides: [
+            "id", "actuator", "value", "for", "expires", "priority", "safe", "query", "group",
+        ]) {
             throw JSONError(
-                text: joined("unknown key \"", excerpt(key), "\", expected id, actuator, value, for or expires"))
+                text: joined(
+                    "unknown key \"", excerpt(key),
+                    "\", expected id, actuator, value, for, expires, priority, safe, query or group"))
         }
         if let element = document["id"], id == nil {
             throw JSONError(text: joined("id is ", found(element), ", expected a string of 1 to 128 bytes"))
+        }
+        return Command(
+            id: id, action: try action(document, actuator), expires: try expires(document["expires"]),
+            priority: try priority(document["priority"]))
+    }
+
+    private static func action(_ document: JSONDocument, _ actuator: String?) throws(JSONError) -> Command.Action {
+        // No loops over lists of names here: Embedded Swift's optimiser has taken one list of this function for another.
+        var kind: StaticString?
+        try take("value", document, &kind)
+        try take("safe", document, &kind)
+        try take("query", document, &kind)
+        try take("group", document, &kind)
+        if let group = document["group"] {
+            try refuseBesideGroup("actuator", document)
+            try refuseBesideGroup("for", document)
+            return .group(try assignments(group))
         }
         guard let actuator else {
             let what = document["actuator"].map { joined("is ", found($0)) } ?? "is missing"
             throw JSONError(text: joined("actuator ", what, ", expected a string of 1 to 128 bytes"))
         }
-        return Command(
-            id: id, actuator: actuator, value: try value(document["value"]), hold: try hold(document["for"]),
-            expires: try expires(document["expires"]))
+        if try isAsked("safe", document) { return .safe(actuator: actuator) }
+        if try isAsked("query", document) { return .query(actuator: actuator) }
+        return .set(
+            Command.Assignment(
+                actuator: try single(actuator), value: try value(document["value"]), hold: try hold(document["for"])))
+    }
+
+    /// Remembers which of the keys that exclude each other is there.
+    private static func take(
+        _ name: StaticString, _ document: JSONDocument, _ kind: inout StaticString?
+    ) throws(JSONError) {
+        if document[name] == nil { return }
+        if let kind {
+            throw JSONError(text: joined("both ", string(kind), " and ", string(name), ", expected one of them"))
+        }
+        kind = name
+    }
+
+    private static func refuseBesideGroup(_ name: StaticString, _ document: JSONDocument) throws(JSONError) {
+        if document[name] == nil { return }
+        throw JSONError(text: joined(string(name), " stands beside group, expected it in the group's elements"))
+    }
+
+    /// Whether a key is there that only `true` makes sense of.
+    private static func isAsked(_ name: StaticString, _ document: JSONDocument) throws(JSONError) -> Bool {
+        guard let element = document[name] else { return false }
+        guard case .boolean(true) = element.kind else {
+            throw JSONError(text: joined(string(name), " is ", element.shown, ", expected true"))
+        }
+        if document["for"] != nil {
+            throw JSONError(text: joined("for stands beside ", string(name), ", expected it with a value"))
+        }
+        return true
+    }
+
+    /// One actuator: nobody means the same value for all of them.
+    private static func single(_ actuator: String) throws(JSONError) -> String {
+        if actuator.isEqual(to: Command.everyActuator) {
+            throw JSONError(text: "actuator is \"*\", expected safe or query with it")
+        }
+        return actuator
+    }
+
+    private static func assignments(_ group: JSONElement) throws(JSONError) -> [Command.Assignment] {
+        guard case .array = group.kind, (1...Command.largestGroup).contains(group.count) else {
+            throw JSONError(
+                text: joined(
+                    "group is ", group.count > 0 ? joined(decimal(group.count), " elements") : group.shown,
+                    ", expected a list of 1 to ", decimal(Command.largestGroup), " objects"))
+        }
+        var assignments: [Command.Assignment] = []
+        for index in 0..<group.count {
+            let place = joined("group[", decimal(index), "]")
+            guard let element = group.element(at: index), case .object = element.kind else {
+                throw JSONError(text: joined(place, " is no object"))
+            }
+            if let key = element.unknownKey(besides: ["actuator", "value", "for"]) {
+                throw JSONError(
+                    text: joined(place, ": unknown key \"", excerpt(key), "\", expected actuator, value or for"))
+            }
+            guard let actuator = usableName(element["actuator"]) else {
+                throw JSONError(text: joined(place, ": actuator is no string of 1 to 128 bytes"))
+            }
+            if assignments.contains(where: { sameBytes($0.actuator, actuator) }) {
+                throw JSONError(text: joined(place, ": \"", excerpt(actuator), "\" is there twice"))
+            }
+            do throws(JSONError) {
+                assignments.append(
+                    Command.Assignment(
+                        actuator: try single(actuator), value: try value(element["value"]),
+                        hold: try hold(element["for"])))
+            } catch {
+                throw JSONError(text: joined(place, ": ", error.text))
+            }
+        }
+        return assignments
+    }
+
+    private static func priority(_ element: JSONElement?) throws(JSONError) -> Int {
+        guard let element else { return 0 }
+        guard case .integer(let integer) = element.kind, let priority = Int(exactly: integer),
+            Command.priorities.contains(priority)
+        else { throw JSONError(text: joined("priority is ", element.shown, ", expected a whole number from 0 to 255")) }
+        return priority
     }
 
     /// A name that can be repeated in a reply.

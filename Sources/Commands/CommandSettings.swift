@@ -1,3 +1,4 @@
+import Actuators
 import Configuration
 import Platform
 
@@ -10,17 +11,33 @@ public struct CommandSettings: Equatable, Sendable {
     public var maxAge: Interval
     /// In bytes; a longer message is rejected unread.
     public var maximumSize: Int
+    /// Whose commands are carried out; `nil` is everyone's.
+    public var keys: Keyring?
+    /// How many ids are remembered.
+    public var remember: Int
+    /// The file that they are kept in; `nil` is in memory only.
+    public var path: String?
+    /// Where actuators' states go.
+    public var state: String
+    public var onDisconnect: DisconnectRule
     /// Whether the configuration says anything about commands: a node without actuators takes them only then.
     public var isExplicit: Bool
 
     public init(
         topics: [String], replies: String = "replies", maxAge: Interval = .seconds(30),
-        maximumSize: Int = CommandParser.defaultMaximumSize, isExplicit: Bool = false
+        maximumSize: Int = CommandParser.defaultMaximumSize, keys: Keyring? = nil,
+        remember: Int = 1_000, path: String? = nil, state: String = "actuators",
+        onDisconnect: DisconnectRule = .standard, isExplicit: Bool = false
     ) {
         self.topics = topics
         self.replies = replies
         self.maxAge = maxAge
         self.maximumSize = maximumSize
+        self.keys = keys
+        self.remember = remember
+        self.path = path
+        self.state = state
+        self.onDisconnect = onDisconnect
         self.isExplicit = isExplicit
     }
 
@@ -31,9 +48,10 @@ public struct CommandSettings: Equatable, Sendable {
     }
 
     /// What a later version will know. Accepting it now would promise a protection that is not there.
-    private static var later: [StaticString] { ["key_file", "rate_limit", "link_loss", "remember", "clock"] }
+    private static var later: [StaticString] { ["rate_limit", "link_loss", "clock"] }
 
-    /// Reads `{ topics: […], replies: replies, max_age: 30s, max_size: 64KiB }`; what is absent or wrong keeps its default.
+    /// Reads `{ topics: […], replies: replies, max_age: 30s, max_size: 64KiB }` and the keys (`Keyring`); what is absent or
+    /// wrong keeps its default.
     /// - Parameter names: what `{node}` and `{layer}` in a topic stand for.
     public static func decode(_ reader: Reader, _ names: TopicNames) -> CommandSettings {
         var settings = CommandSettings(names: names)
@@ -57,6 +75,15 @@ public struct CommandSettings: Equatable, Sendable {
             settings.maxAge = age
         }
         if let size = reader.size("max_size", in: 256...1_048_576) { settings.maximumSize = Int(size) }
+        settings.keys = Keyring.decode(reader)
+        if let count = reader.integer("remember", in: 512...20_000) { settings.remember = Int(count) }
+        settings.path = reader.string("path")
+        if let topic = reader.topic("state", names) { settings.state = topic }
+        if contains(settings.topics, settings.state) {
+            reader.report(
+                "state", "is \"\(settings.state)\", which is a topic of commands, too", expected: "a topic of its own")
+        }
+        if let rule = DisconnectRule.decode(reader) { settings.onDisconnect = rule }
         for key in later where reader.has(key) {
             let name = String(key)
             reader.diagnostics.report(reader.mark(of: key), "\(reader.path).\(name): not in this version")

@@ -27,28 +27,12 @@ final class JSONDocument {
     deinit { json_decref(root) }
 
     /// The value of `key`, or `nil` when it is absent.
-    subscript(_ key: StaticString) -> JSONElement? {
-        let value = key.withUTF8Buffer {
-            json_object_getn(root, UnsafeRawPointer($0.baseAddress)?.assumingMemoryBound(to: CChar.self), $0.count)
-        }
-        return value.map { JSONElement(pointer: $0, document: self) }
-    }
+    subscript(_ key: StaticString) -> JSONElement? { element[key] }
 
     /// A key that is none of `known`.
-    func unknownKey(besides known: [StaticString]) -> String? {
-        var iterator = json_object_iter(root)
-        while let position = iterator {
-            let length = json_object_iter_key_len(position)
-            let start = UnsafeRawPointer(json_object_iter_key(position))
-            let key = UnsafeRawBufferPointer(start: start, count: length)
-            let isKnown = known.contains { name in
-                name.withUTF8Buffer { $0.count == key.count && $0.elementsEqual(key) }
-            }
-            if !isKnown { return String(decoding: key, as: UTF8.self) }
-            iterator = json_object_iter_next(root, position)
-        }
-        return nil
-    }
+    func unknownKey(besides known: [StaticString]) -> String? { element.unknownKey(besides: known) }
+
+    private var element: JSONElement { JSONElement(pointer: root, document: self) }
 }
 
 /// A value in a document, which it keeps.
@@ -78,6 +62,38 @@ struct JSONElement {
         case JSON_OBJECT: return .object
         default: return .null
         }
+    }
+
+    /// An object's value of `key`; `nil` when it is absent, or this is no object.
+    subscript(_ key: StaticString) -> JSONElement? {
+        let value = key.withUTF8Buffer {
+            json_object_getn(pointer, UnsafeRawPointer($0.baseAddress)?.assumingMemoryBound(to: CChar.self), $0.count)
+        }
+        return value.map { JSONElement(pointer: $0, document: document) }
+    }
+
+    /// An object's key that is none of `known`.
+    func unknownKey(besides known: [StaticString]) -> String? {
+        var iterator = json_object_iter(pointer)
+        while let position = iterator {
+            let length = json_object_iter_key_len(position)
+            let start = UnsafeRawPointer(json_object_iter_key(position))
+            let key = UnsafeRawBufferPointer(start: start, count: length)
+            let isKnown = known.contains { name in
+                name.withUTF8Buffer { $0.count == key.count && $0.elementsEqual(key) }
+            }
+            if !isKnown { return String(decoding: key, as: UTF8.self) }
+            iterator = json_object_iter_next(pointer, position)
+        }
+        return nil
+    }
+
+    /// How many elements an array has; 0 for anything else.
+    var count: Int { Int(json_array_size(pointer)) }
+
+    /// An array's element.
+    func element(at index: Int) -> JSONElement? {
+        json_array_get(pointer, index).map { JSONElement(pointer: $0, document: document) }
     }
 
     /// What it is, for an error; text is cut short.

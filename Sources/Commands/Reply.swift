@@ -5,7 +5,7 @@ import Records
 /// How a command ended, in the words of the wire.
 public enum Status: Equatable, Sendable, CaseIterable {
     case done
-    /// Malformed, unknown or impossible.
+    /// Malformed, unknown, unsigned, impossible, too often or too soon.
     case rejected
     /// Too old, or past its `expires`.
     case expired
@@ -13,9 +13,9 @@ public enum Status: Equatable, Sendable, CaseIterable {
     case duplicate
     /// Another actuator's state forbids it.
     case interlocked
-    /// Something with more right came first.
+    /// Something with more right came first, or has the actuator.
     case preempted
-    /// The hardware did not do it.
+    /// The hardware did not do it, or nobody knows whether it did.
     case failed
 
     public var name: StaticString {
@@ -36,22 +36,41 @@ public struct Reply: Equatable, Sendable {
     /// The most bytes of a reason; a longer one is cut.
     public static var maximumReasonSize: Int { 256 }
 
+    /// What became of one actuator of a group.
+    public struct Member: Equatable, Sendable {
+        public let actuator: String
+        public let status: Status
+        public let reason: String?
+        public let value: Value?
+
+        public init(actuator: String, status: Status, reason: String? = nil, value: Value? = nil) {
+            self.actuator = actuator
+            self.status = status
+            self.reason = reason.map { excerpt($0, limit: Reply.maximumReasonSize) }
+            self.value = value
+        }
+    }
+
     /// The command's id, or `topic/partition/offset`; also the key of the reply's record.
     public let id: String
     /// Who answers: to a broadcast every node does.
     public let node: String
-    /// As the command named it; `nil` when that could not be read.
+    /// As the command named it; `nil` when that could not be read, and for a group.
     public let actuator: String?
     public let status: Status
     /// Why it is not done.
     public let reason: String?
     /// As read back.
     public let value: Value?
+    /// A group's, in its order; empty otherwise.
+    public let members: [Member]
+    /// A duplicate's: the first reply, as it was sent.
+    public let first: [UInt8]
     public let timestamp: WallTime
 
     public init(
         id: String, node: String, actuator: String?, status: Status, reason: String?, value: Value?,
-        timestamp: WallTime
+        members: [Member] = [], first: [UInt8] = [], timestamp: WallTime
     ) {
         self.id = id
         self.node = node
@@ -59,12 +78,21 @@ public struct Reply: Equatable, Sendable {
         self.status = status
         self.reason = reason.map { excerpt($0, limit: Self.maximumReasonSize) }
         self.value = value
+        self.members = members
+        self.first = first
         self.timestamp = timestamp
     }
 
     /// The most bytes that `encode` takes.
     public var maximumBytes: Int {
-        var size = 160 + JSONString.maximumBytes(utf8Count: id.utf8.count + node.utf8.count)
+        var size = 176 + JSONString.maximumBytes(utf8Count: id.utf8.count + node.utf8.count) + first.count
+        size += Self.maximumBytes(actuator, reason, value)
+        for member in members { size += 64 + Self.maximumBytes(member.actuator, member.reason, member.value) }
+        return size
+    }
+
+    private static func maximumBytes(_ actuator: String?, _ reason: String?, _ value: Value?) -> Int {
+        var size = 0
         if let actuator { size += JSONString.maximumBytes(utf8Count: actuator.utf8.count) }
         if let reason { size += JSONString.maximumBytes(utf8Count: reason.utf8.count) }
         if let value { size += value.maximumBytes }
@@ -75,8 +103,9 @@ public struct Reply: Equatable, Sendable {
     ///
     ///     {"id":"…","node":"pi-01","actuator":"pump","status":"done","value":1,"timestamp":1795193522.298}
     ///
-    /// `actuator`, `value` and `reason` are left out when there is none; `timestamp` is when it was answered, in
-    /// seconds since 1970.
+    /// `actuator`, `value` and `reason` are left out when there is none; `group` has what became of each actuator of a
+    /// group, `first` the first reply to a command of the same id. `timestamp` is when it was answered, in seconds
+    /// since 1970.
     public func encode(into writer: inout ByteWriter) {
         writer.write("{\"id\":")
         JSONString.write(id, to: &writer)
@@ -86,6 +115,29 @@ public struct Reply: Equatable, Sendable {
             writer.write(",\"actuator\":")
             JSONString.write(actuator, to: &writer)
         }
+        Self.write(status, value, reason, to: &writer)
+        if !members.isEmpty {
+            var start: StaticString = ",\"group\":["
+            for member in members {
+                writer.write(start)
+                start = ","
+                writer.write("{\"actuator\":")
+                JSONString.write(member.actuator, to: &writer)
+                Self.write(member.status, member.value, member.reason, to: &writer)
+                writer.write("}")
+            }
+            writer.write("]")
+        }
+        if !first.isEmpty {
+            writer.write(",\"first\":")
+            first.withUnsafeBytes { writer.write($0) }
+        }
+        writer.write(",\"timestamp\":")
+        TimestampFormat.seconds.write(timestamp, to: &writer)
+        writer.write("}")
+    }
+
+    private static func write(_ status: Status, _ value: Value?, _ reason: String?, to writer: inout ByteWriter) {
         writer.write(",\"status\":\"")
         writer.write(status.name)
         writer.write("\"")
@@ -97,8 +149,14 @@ public struct Reply: Equatable, Sendable {
             writer.write(",\"reason\":")
             JSONString.write(reason, to: &writer)
         }
-        writer.write(",\"timestamp\":")
-        TimestampFormat.seconds.write(timestamp, to: &writer)
-        writer.write("}")
+    }
+
+    /// The bytes that `encode` writes.
+    public var encoded: [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: maximumBytes) { memory, count in
+            var writer = ByteWriter(UnsafeMutableRawBufferPointer(memory))
+            encode(into: &writer)
+            count = writer.count
+        }
     }
 }

@@ -43,6 +43,14 @@ public struct LineReference: Equatable, Sendable {
 public enum Bias: Sendable { case asIs, disabled, pullUp, pullDown }
 public enum Edges: Sendable { case none, rising, falling, both }
 
+/// How an output drives its line.
+public enum Drive: Sendable {
+    /// High and low.
+    case pushPull
+    /// Low only: for high it lets go, and what pulls the line up, or another device, decides.
+    case openDrain
+}
+
 /// How a line is requested.
 public struct LineSettings: Equatable, Sendable {
     public enum Direction: Equatable, Sendable {
@@ -57,16 +65,19 @@ public struct LineSettings: Equatable, Sendable {
     public var edges: Edges
     /// Shortest time that a level must last; zero is off. The kernel does it (libgpiod 2) or we do (1.6).
     public var debounce: Interval
+    /// Of an output.
+    public var drive: Drive
 
     public init(
         direction: Direction, bias: Bias = .asIs, activeLow: Bool = false, edges: Edges = .none,
-        debounce: Interval = .zero
+        debounce: Interval = .zero, drive: Drive = .pushPull
     ) {
         self.direction = direction
         self.bias = bias
         self.activeLow = activeLow
         self.edges = edges
         self.debounce = debounce
+        self.drive = drive
     }
 }
 
@@ -98,6 +109,13 @@ public protocol GPIOLine: AnyObject {
     func takeEdges(_ body: (EdgeEvent) -> Void) throws(GPIOError)
     /// Edges that the kernel dropped because nobody read in time, where it tells (libgpiod 2).
     var lostEdges: UInt64 { get }
+    /// Times that the kernel's store of edges was found full where it does not tell what it dropped (libgpiod 1.6):
+    /// edges after those may be missing, and nobody knows how many.
+    var overruns: UInt64 { get }
+}
+
+extension GPIOLine {
+    public var overruns: UInt64 { 0 }
 }
 
 /// All GPIO chips of a machine, real or simulated.
@@ -108,6 +126,63 @@ public protocol GPIO: AnyObject {
     /// Looks at a line without touching it.
     /// - Throws: `GPIOError` when it is not there, or `busy` when somebody holds it.
     func inspect(_ line: LineReference) throws(GPIOError)
+
+    /// All chips with all their lines, in the order of their numbers; nothing is requested.
+    func survey() -> [FoundChip]
+}
+
+extension GPIO {
+    public func survey() -> [FoundChip] { [] }
+}
+
+/// A GPIO chip that `survey` has found.
+public final class FoundChip: Equatable, Sendable {
+    /// A line of it.
+    public final class Line: Equatable, Sendable {
+        public let offset: UInt32
+        /// Empty for a line without one.
+        public let name: String
+        /// Who holds it, as the kernel knows it; `nil` while it is free.
+        public let consumer: String?
+        public let isOutput: Bool
+
+        public init(offset: UInt32, name: String, consumer: String?, isOutput: Bool) {
+            self.offset = offset
+            self.name = name
+            self.consumer = consumer
+            self.isOutput = isOutput
+        }
+
+        public static func == (left: Line, right: Line) -> Bool {
+            guard left.offset == right.offset, left.isOutput == right.isOutput, sameBytes(left.name, right.name) else {
+                return false
+            }
+            guard let leftConsumer = left.consumer, let rightConsumer = right.consumer else {
+                return left.consumer == nil && right.consumer == nil
+            }
+            return sameBytes(leftConsumer, rightConsumer)
+        }
+    }
+
+    /// Such as `gpiochip0`.
+    public let name: String
+    /// Such as `pinctrl-bcm2711`; empty where the chip could not be opened.
+    public let label: String
+    public let lines: [Line]
+    /// Why it could not be looked at.
+    public let failure: SystemError?
+
+    public init(name: String, label: String, lines: [Line], failure: SystemError? = nil) {
+        self.name = name
+        self.label = label
+        self.lines = lines
+        self.failure = failure
+    }
+
+    public static func == (left: FoundChip, right: FoundChip) -> Bool {
+        sameBytes(left.name, right.name) && sameBytes(left.label, right.label) && left.lines == right.lines
+            && left.failure == right.failure
+    }
 }
 
 /// A GPIO operation that failed, and on which line.
@@ -136,10 +211,11 @@ public struct GPIOError: Error, Equatable, Sendable {
         let place = "GPIO \(line.description)"
         switch cause {
         case .noSuchChip:
-            return "\(place): no such GPIO chip (a chip is found by name, label or path; gpiodetect lists them)"
-        case .noSuchLine: return "\(place): no such line (gpioinfo lists them)"
+            return "\(place): no such GPIO chip (one is found by name, label or path; kedge scan lists them)"
+        case .noSuchLine: return "\(place): no such line (kedge scan lists them)"
         case .busy(let consumer): return "\(place): in use by \"\(consumer)\""
-        case .permission: return "\(place): permission denied; the user must be in the group gpio"
+        case .permission:
+            return "\(place): permission denied; " + permissionRemedy("/dev/gpiochip0", group: "gpio")
         case .unsupported(let what): return "\(place): \(what) is not supported"
         case .system(let error): return "\(place): \(error.description)"
         }

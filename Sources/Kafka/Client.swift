@@ -140,6 +140,14 @@ final class Client {
         self.queue = nil
     }
 
+    /// Hears no more of the instance, and does not end it: a call on another thread is still in it.
+    func abandon() {
+        guard isOpen else { return }
+        isOpen = false
+        loop.unwatch(wake.number)
+        releaseQueue()
+    }
+
     /// Ends the instance. librdkafka's threads are waited for no longer than `limit`: one that is in a name look-up
     /// cannot be interrupted, and ends in its own time.
     /// - Returns: whether it has ended.

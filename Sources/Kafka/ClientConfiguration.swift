@@ -47,7 +47,7 @@ final class ClientConfiguration {
         return false
     }
 
-    private static func rulesOutIdempotence(_ property: Property) -> Bool {
+    static func rulesOutIdempotence(_ property: Property) -> Bool {
         let name = property.name
         if name.isEqual(to: "acks") || name.isEqual(to: "request.required.acks") {
             return !property.value.isEqual(to: "all") && !property.value.isEqual(to: "-1")

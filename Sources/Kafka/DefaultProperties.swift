@@ -42,7 +42,7 @@ public let defaultProperties: [DefaultProperty] = [
         .producer, "queue.buffering.max.kbytes", "4096",
         "1 GiB by default; more than this waits in the outbox, which has a bound of its own"),
     DefaultProperty(
-        .producer, "queue.buffering.max.messages", "10000", "each message costs about 200 bytes beside its payload"),
+        .producer, "queue.buffering.max.messages", "5000", "each message costs about 200 bytes beside its payload"),
     DefaultProperty(
         .producer, "linger.ms", "200", "few, larger batches: fewer packets, better compression, a sleeping radio"),
     DefaultProperty(.producer, "batch.size", "65536", "bounds what one lost packet can hold up"),

@@ -1,5 +1,6 @@
 import CRdkafka
 import Platform
+import Records
 
 /// Whether a client has its brokers, as far as its events tell, and what has been said about it.
 ///
@@ -18,6 +19,8 @@ final class Link {
     private let log: Log
     private var downSince: Instant?
     private var said: [Int32] = []
+    /// Whether a failed handshake has been put down to the clock.
+    private var hasBlamedClock = false
     /// The last failure of one broker: why there is none when all are gone.
     private var cause = ""
     /// Statistics in a row that show no broker. One may fall into a moment between two connections.
@@ -41,6 +44,10 @@ final class Link {
         case RD_KAFKA_RESP_ERR__AUTHENTICATION, RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
             sayOnce(error, remedy: "check sasl.username, sasl.password and sasl.mechanism", isError: true)
         case RD_KAFKA_RESP_ERR__SSL:
+            if !loop.time.isSynchronised {
+                blameClock(error)
+                return
+            }
             sayOnce(
                 error, remedy: "check ssl.ca.location, the names in the broker's certificate, and this clock",
                 isError: true)
@@ -60,8 +67,9 @@ final class Link {
 
     func succeeded() {
         absences = 0
-        if isUp == true && said.isEmpty { return }
+        if isUp == true && said.isEmpty && !hasBlamedClock { return }
         said.removeAll(keepingCapacity: true)
+        hasBlamedClock = false
         cause = ""
         if let downSince {
             let seconds = (loop.time.now - downSince).milliseconds / 1_000
@@ -82,6 +90,18 @@ final class Link {
         log.warning("\(place): waiting for the broker: \(reason)")
         isUp = false
         onChange?(false)
+    }
+
+    /// Before NTP the machine may be years back, where no certificate is valid yet. OpenSSL's text only says that
+    /// the certificate could not be verified. librdkafka goes on trying, and so the link comes up when the clock is right.
+    private func blameClock(_ error: KafkaError) {
+        if hasBlamedClock { return }
+        hasBlamedClock = true
+        log.warning(
+            joined(
+                error.description, "; the clock is not synchronised, and says ", calendarDate(loop.time.wallTime),
+                ": if that is wrong, certificates are not valid yet, or no more. This is tried until it succeeds; "
+                    + "see to NTP (timedatectl), or set the clock"))
     }
 
     /// Says an error, unless its kind has been said since the last success.

@@ -107,7 +107,13 @@ public final class MockCluster {
         case listOffsets = 2
         case metadata = 3
         case offsetCommit = 8
+        case offsetFetch = 9
+        case findCoordinator = 10
         case initProducerID = 22
+        case addPartitionsToTransaction = 24
+        case addOffsetsToTransaction = 25
+        case endTransaction = 26
+        case transactionOffsetCommit = 28
     }
 
     /// The brokers answer the next requests of that kind with these errors of the protocol, in this order.
@@ -126,6 +132,11 @@ public final class MockCluster {
     /// What is asked or sent of the topic is answered with this error of the protocol from now on; 0 ends that.
     public func setError(_ code: Int32, ofTopic name: String) {
         rd_kafka_mock_topic_set_error(cluster, name, rd_kafka_resp_err_t(rawValue: code))
+    }
+
+    /// Moves the coordinator of a `transactional.id` to a broker.
+    public func setCoordinator(ofTransactions id: String, broker: Int32) {
+        rd_kafka_mock_coordinator_set(cluster, "transaction", id, broker)
     }
 
     /// Cuts all connections to a broker and takes no new ones, or takes them again. `nil` is all brokers.

@@ -6,7 +6,7 @@ import Records
 /// Sends records to Kafka: a librdkafka producer whose events come through the loop.
 ///
 /// Nothing here blocks but `close`, which is bounded.
-public final class Producer: RecordTransport {
+public final class Producer: KafkaProducer {
     public var onDelivery: ((DeliveryToken, DeliveryFailure?) -> Void)?
     public var onRoom: (() -> Void)?
     /// Called once, from the loop, when librdkafka can go on no longer: close this producer and make a new one.
@@ -14,9 +14,12 @@ public final class Producer: RecordTransport {
     public var onFatal: ((KafkaError) -> Void)?
     /// Called when the brokers are lost (`false`) and when the first acknowledgement shows them back (`true`).
     public var onLink: ((Bool) -> Void)?
+    /// Never called: nobody keeps a position for this producer.
+    public var onPosition: ((CommittedPosition?) -> Void)?
+    public var outboxName = ""
     public private(set) var counters = ProducerCounters()
 
-    private let client: Client
+    let client: Client
     private let log: Log
     private var topics: [Topic] = []
     private var awaitsRoom = false
@@ -81,13 +84,31 @@ public final class Producer: RecordTransport {
 
     public func offer(
         topic: TopicID, key: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer,
-        token: DeliveryToken
+        position: Int64, token: DeliveryToken
     ) -> Offer {
         guard topics.indices.contains(topic.index) else { return .refused("a topic that this producer does not have") }
         guard client.isOpen, isAccepting else { return .full }
         let code = kedge_kafka_produce(
             client.handle, topics[topic.index].handle, payload.baseAddress, payload.count, key.baseAddress, key.count,
             id.baseAddress, id.count, UnsafeMutableRawPointer(bitPattern: token.number))
+        return answer(code, topic, payload.count)
+    }
+
+    /// Offers a command: key and payload are copied.
+    /// - Parameter signature: the value of the header `sig`; an empty one sends none.
+    public func offer(
+        command payload: UnsafeRawBufferPointer, topic: TopicID, key: UnsafeRawBufferPointer,
+        signature: UnsafeRawBufferPointer, token: DeliveryToken
+    ) -> Offer {
+        guard topics.indices.contains(topic.index) else { return .refused("a topic that this producer does not have") }
+        guard client.isOpen, isAccepting else { return .full }
+        let code = kedge_kafka_produce_command(
+            client.handle, topics[topic.index].handle, payload.baseAddress, payload.count, key.baseAddress, key.count,
+            signature.baseAddress, signature.count, UnsafeMutableRawPointer(bitPattern: token.number))
+        return answer(code, topic, payload.count)
+    }
+
+    private func answer(_ code: rd_kafka_resp_err_t, _ topic: TopicID, _ size: Int) -> Offer {
         switch code {
         case RD_KAFKA_RESP_ERR_NO_ERROR:
             counters.taken += 1
@@ -96,11 +117,11 @@ public final class Producer: RecordTransport {
         case RD_KAFKA_RESP_ERR__QUEUE_FULL:
             // With nothing queued there is no room to wait for: the record alone is larger than the queue.
             if counters.outstanding == 0 && !client.isBusy {
-                return refuse("\(payload.count) bytes are more than queue.buffering.max.kbytes")
+                return refuse("\(size) bytes are more than queue.buffering.max.kbytes")
             }
             return full()
         case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-            return refuse("\(payload.count) bytes are more than message.max.bytes")
+            return refuse("\(size) bytes are more than message.max.bytes")
         case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
             RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
             // Both can be put right while the outbox keeps the record.
@@ -185,6 +206,14 @@ public final class Producer: RecordTransport {
         flush(until: client.loop.time.now + limit, done)
     }
 
+    /// Sends what waits for `linger.ms` now, without waiting for the brokers' answers: for a reply that somebody waits
+    /// for. Takes a millisecond, so call it once for all that is to go.
+    public func hasten() {
+        guard counters.outstanding > 0, client.isOpen, !client.isBusy else { return }
+        // librdkafka's threads ignore linger.ms while this runs: long enough for them to wake up.
+        _ = rd_kafka_flush(client.handle, 1)
+    }
+
     private func flush(until deadline: Instant, _ done: @escaping (Int) -> Void) {
         guard counters.outstanding > 0, client.isOpen, client.loop.time.now < deadline else {
             done(counters.outstanding)
@@ -225,6 +254,15 @@ public final class Producer: RecordTransport {
         topics = []
         let hasEnded = client.destroy(within: .seconds(2))
         return hasEnded ? 0 : counters.outstanding
+    }
+}
+
+extension Producer {
+    /// Leaves the instance to a call of librdkafka's that has not come back: nothing more is heard of it.
+    /// - Returns: for how many records no report was had.
+    func abandon() -> Int {
+        client.abandon()
+        return counters.outstanding
     }
 }
 

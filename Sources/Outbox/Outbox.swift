@@ -13,83 +13,115 @@ import Records
 /// The transport gets at most half of the telemetry's memory at a time: what it has cannot be dropped, so the other
 /// half is what `when_full` decides on.
 ///
-/// This version keeps everything in memory. The disk (`durability: spill | always`) will be a store of its own beside
-/// this file, fed slab by slab from `LaneQueue` — the slab is the unit of a group commit — with `append` and the
-/// transport's side unchanged.
+/// Memory is the way of a record as long as the broker answers. The disk (`Outbox+Disk.swift`) is beside it: a commit
+/// copies records out of the slabs, a slab of which everything is stored may be emptied under pressure, and what is on
+/// the disk alone is read back into slabs of the lane `backlog`. On the disk each record has a position, and a record
+/// that has one is offered only after all stored ones of a lower position (`drain: oldest-first`).
 ///
 /// The transport must not touch a payload once the outbox is gone: end the transport first.
 public final class Outbox {
     public enum Lane: UInt8, Sendable {
-        /// Telemetry.
+        /// Telemetry that may go to the disk, and all of it where there is no disk.
         case record
         /// Replies to commands: offered first, with a bound of their own that telemetry cannot eat up.
         case reply
+        /// Telemetry with `durability: memory` beside such that may go to the disk.
+        case memory
+        /// What was read back from the disk.
+        case backlog
     }
 
     /// How long a lane rests after a failure that is worth another attempt.
     public static var retryPause: Interval { .milliseconds(500) }
 
-    /// Called whenever the last record that was pending has been settled.
+    /// Called whenever the last record that was pending in memory has been settled.
     public var onIdle: (() -> Void)?
+    /// Called when the file has been opened for the first time, and when it is not waited for any longer.
+    public var onDisk: (() -> Void)?
     /// Failed deliveries by error.
-    public private(set) var failures = FailureTally()
+    public internal(set) var failures = FailureTally()
     /// Delivery reports for records that were not handed over: late, double or of another transport.
-    public private(set) var strayReports: UInt64 = 0
+    public internal(set) var strayReports: UInt64 = 0
 
-    private let settings: OutboxSettings
-    private let transport: any RecordTransport
-    private let loop: any Loop
-    private let log: Log
-    private let table: SlabTable
-    private let records: LaneQueue
-    private let replies: LaneQueue
-    private let identity: RecordIdentity
-    private var nextSequence: UInt64 = 1
-    private var nextNonce: UInt32 = 1
-    private var isTransportFull = false
-    private var isOffering = false
+    let settings: OutboxSettings
+    let transport: any RecordTransport
+    let loop: any Loop
+    let log: Log
+    let table: SlabTable
+    let records: LaneQueue
+    let replies: LaneQueue
+    let memory: LaneQueue
+    let backlog: LaneQueue
+    let identity: RecordIdentity
+    /// The disk; `nil` where everything stays in memory.
+    let disk: Disk?
+    var nextSequence: UInt64 = 1
+    var nextNonce: UInt32 = 1
+    var isTransportFull = false
+    var isOffering = false
     private var hasLoggedOversized = false
-    private var timers: [TimerID?] = [nil, nil]
+    var timers: [TimerID?] = [nil, nil, nil, nil]
+    /// What was lost and has not been told.
+    var gaps = GapLedger()
+    var gapTimer: TimerID?
 
     /// - Parameters:
     ///   - node: the node's name, the first part of every record's id.
     ///   - boot: never the same for two starts of a node, the second part.
     ///   - transport: its `onDelivery` and `onRoom` are taken.
+    ///   - disk: where records go that may go to a disk. It is opened at once, on its own thread.
     public init(
-        settings: OutboxSettings, node: String, boot: String, transport: any RecordTransport, loop: any Loop, log: Log
+        settings: OutboxSettings, node: String, boot: String, transport: any RecordTransport, disk: Disk? = nil,
+        loop: any Loop, log: Log
     ) {
         self.settings = settings
         self.transport = transport
+        self.disk = disk
         self.loop = loop
         self.log = log
         table = SlabTable(maxMemory: settings.maxMemory)
         let forReplies = min(max(table.capacity / 8, 2), 4)
-        replies = LaneQueue(lane: .reply, limit: forReplies, table: table)
-        records = LaneQueue(lane: .record, limit: table.capacity - forReplies, table: table)
+        let forBacklog = disk == nil ? 0 : max(table.capacity / 4, 2)
+        let forMemory = disk == nil ? 0 : max(table.capacity / 8, 1)
+        replies = LaneQueue(
+            lane: .reply, limit: forReplies, table: table, isStorable: disk != nil && !settings.keepsPositions)
+        backlog = LaneQueue(lane: .backlog, limit: forBacklog, table: table)
+        memory = LaneQueue(lane: .memory, limit: forMemory, table: table)
+        records = LaneQueue(
+            lane: .record, limit: table.capacity - forReplies - forBacklog - forMemory, table: table,
+            isStorable: disk != nil)
         identity = RecordIdentity(node: node, boot: boot)
+        disk?.origin = joined(node, "/", boot)
         transport.onDelivery = { [unowned(unsafe) self] token, failure in self.report(token, failure) }
         transport.onRoom = { [unowned(unsafe) self] in
             self.isTransportFull = false
             self.offerWaiting()
         }
+        openDisk()
     }
 
     deinit {
         transport.onDelivery = nil
         transport.onRoom = nil
         for timer in timers { if let timer { loop.cancel(timer) } }
+        if let gapTimer { loop.cancel(gapTimer) }
+        disk?.abandon(loop)
     }
 
     // MARK: State
 
-    /// Whether every record has been settled.
+    /// Whether every record in memory has been settled.
     public var isEmpty: Bool { pendingCount == 0 }
-    /// Records that are not settled: waiting, or handed over and not yet reported.
-    public var pendingCount: Int { waitingCount + records.handedOver + replies.handedOver }
-    /// Records that the transport does not have.
-    public var waitingCount: Int { records.waiting + replies.waiting }
+    /// Records in memory that are not settled: waiting, or handed over and not yet reported.
+    public var pendingCount: Int {
+        waitingCount + records.handedOver + replies.handedOver + memory.handedOver + backlog.handedOver
+    }
+    /// Records in memory that the transport does not have.
+    public var waitingCount: Int { records.waiting + replies.waiting + memory.waiting + backlog.waiting }
     /// Bytes of the payloads that are not settled.
-    public var pendingBytes: Int { records.payloadBytes + replies.payloadBytes }
+    public var pendingBytes: Int {
+        records.payloadBytes + replies.payloadBytes + memory.payloadBytes + backlog.payloadBytes
+    }
     /// Bytes of the slabs that are allocated now, those kept for reuse included; at most `max_memory`.
     public var allocatedBytes: Int { table.allocated * table.slabSize }
     /// The largest record, payload and key together.
@@ -97,47 +129,81 @@ public final class Outbox {
 
     public func counters(of lane: Lane) -> OutboxCounters { queue(lane).counters }
 
-    private func queue(_ lane: Lane) -> LaneQueue { lane == .reply ? replies : records }
+    func queue(_ lane: Lane) -> LaneQueue {
+        switch lane {
+        case .record: records
+        case .reply: replies
+        case .memory: memory
+        case .backlog: backlog
+        }
+    }
 
     // MARK: Appending
 
     /// Encodes one record into the outbox and offers it to the transport.
     /// - Parameters:
     ///   - key: copied; may be empty.
+    ///   - lane: `record` or `reply`.
+    ///   - durability: of this record's sensor, the same for all records of a key; `nil` is the outbox's own.
+    ///   - time: when it was sampled, for gaps; `nil` is now.
     ///   - maximumBytes: what the payload takes at most. Less may be written, and only that is kept.
     ///   - encode: writes the payload; must not call the outbox. A writer that has overflowed gives the record up.
     /// - Returns: whether the outbox has it. If not, the lane's counters say why.
     @discardableResult
     public func append(
-        topic: TopicID, key: UnsafeRawBufferPointer, lane: Lane = .record, maximumBytes: Int,
-        encode: (inout ByteWriter) -> Void
+        topic: TopicID, key: UnsafeRawBufferPointer, lane: Lane = .record, durability: Durability? = nil,
+        time: WallTime? = nil, maximumBytes: Int, encode: (inout ByteWriter) -> Void
+    ) -> Bool {
+        var traits: RecordEntry.Traits = []
+        var lane = lane
+        if disk != nil, lane == .record {
+            switch durability ?? settings.durability {
+            case .memory: lane = .memory
+            case .spill: break
+            case .always: traits = .durable
+            }
+        }
+        return append(
+            topic: topic, key: key, lane: lane, time: time, traits: traits, maximumBytes: maximumBytes, encode: encode)
+    }
+
+    func append(
+        topic: TopicID, key: UnsafeRawBufferPointer, lane: Lane = .record, time: WallTime?,
+        traits: RecordEntry.Traits, maximumBytes: Int, encode: (inout ByteWriter) -> Void
     ) -> Bool {
         let queue = queue(lane)
         let size = maximumBytes + key.count
+        let milliseconds = (time ?? loop.time.wallTime).milliseconds
         guard maximumBytes >= 0, size <= table.largestRecord, key.count <= Int(UInt16.max),
             let topicNumber = UInt16(exactly: topic.index)
         else {
             refuseOversized(queue, size: size)
+            noteGap(topic, key, milliseconds, queue)
             return false
         }
         if !queue.fits(size), !makeRoom(for: size, in: queue) {
             queue.counters.refused += 1
             noteLost(1, queue)
+            noteGap(topic, key, milliseconds, queue)
             return false
         }
-        let memory = queue.tail(bytes: size)
-        var writer = ByteWriter(UnsafeMutableRawBufferPointer(rebasing: memory[..<maximumBytes]))
+        let payload = queue.tail(bytes: size)
+        var writer = ByteWriter(UnsafeMutableRawBufferPointer(rebasing: payload[..<maximumBytes]))
         encode(&writer)
         guard !writer.isOverflowed else {
             refuseOversized(queue, size: size)
+            noteGap(topic, key, milliseconds, queue)
             return false
         }
-        let payload = writer.count
-        if let start = memory.baseAddress, let source = key.baseAddress {
-            (start + payload).copyMemory(from: source, byteCount: key.count)
+        let count = writer.count
+        if let start = payload.baseAddress, let source = key.baseAddress {
+            (start + count).copyMemory(from: source, byteCount: key.count)
         }
-        queue.commit(sequence: nextSequence, topic: topicNumber, payload: payload, key: key.count)
+        queue.commit(
+            sequence: nextSequence, topic: topicNumber, payload: count, key: key.count, time: milliseconds,
+            traits: traits)
         nextSequence += 1
+        if let disk, queue.isStorable { noteAppended(disk, queue, traits) }
         offerWaiting()
         return true
     }
@@ -145,12 +211,26 @@ public final class Outbox {
     /// Gets the lane an empty slab; drops records for it if that is the policy.
     private func makeRoom(for size: Int, in queue: LaneQueue) -> Bool {
         if queue.grow() { return true }
+        // What is on the disk need not be in memory.
+        if let disk, queue.isStorable, evict(queue, disk) { return queue.fits(size) || queue.grow() }
         // A reply is an answer to someone who waits: the old ones are not worth less than the new.
-        guard queue.lane == .record, settings.whenFull == .dropOldest else { return false }
-        let dropped = queue.dropOldestSlab()
-        if dropped == 0 { return false }
+        guard queue.lane != .reply, settings.whenFull != .dropNewest else { return false }
+        var dropped = 0
+        let isTaken = queue.takeOldestSlab(onlyStored: false) { entry, memory in
+            // Some of them may be on the disk all the same; not below what was read back, or the order would be lost.
+            if let disk, entry.pointee.storage == .stored {
+                if entry.pointee.position > disk.highestRead {
+                    disk.backlog.insert(entry.pointee.position)
+                    return
+                }
+                noteDeletion(entry.pointee.position, disk)
+            }
+            dropped += 1
+            noteGap(entry, memory, queue)
+        }
+        if !isTaken { return false }
         queue.counters.dropped += UInt64(dropped)
-        noteLost(dropped, queue)
+        if dropped > 0 { noteLost(dropped, queue) }
         // The last slab, if it was that one, is now empty in its place; any other has been given back.
         return queue.fits(size) || queue.grow()
     }
@@ -173,152 +253,15 @@ public final class Outbox {
         if queue.lane == .reply {
             log.warning("outbox: \(kilobytes) kB of replies wait: new ones are refused")
         } else {
-            let which = settings.whenFull == .dropOldest ? "oldest" : "newest"
+            let which = settings.whenFull == .dropNewest ? "newest" : "oldest"
             log.warning("outbox: \(kilobytes) kB of records wait (max_memory): the \(which) are being dropped")
         }
     }
 
     /// One line when an eighth of the lane is free again, so that the two lines do not alternate at the bound.
-    private func noteRoom(_ queue: LaneQueue) {
+    func noteRoom(_ queue: LaneQueue) {
         guard let lost = queue.lostSinceFull, queue.slabCount <= queue.limit - max(queue.limit / 8, 1) else { return }
         queue.lostSinceFull = nil
         log.warning("outbox: room again; \(lost) \(queue.lane == .reply ? "replies" : "records") were dropped")
-    }
-
-    // MARK: Offering
-
-    /// Offers what waits, replies first, until the transport is full.
-    private func offerWaiting() {
-        // A transport may report from within an offer; the loop that runs sees to what that brings.
-        if isOffering || isTransportFull { return }
-        isOffering = true
-        while !isTransportFull {
-            if !replies.isPaused, let position = replies.nextWaiting() {
-                offer(position, of: replies)
-            } else if !records.isPaused, !records.isWindowFull, let position = records.nextWaiting() {
-                offer(position, of: records)
-            } else {
-                break
-            }
-        }
-        isOffering = false
-    }
-
-    private func offer(_ position: RecordPosition, of queue: LaneQueue) {
-        guard let memory = table.slabs[position.slab].memory else { return }
-        let entry = table.entry(position.record, in: memory)
-        let record = entry.pointee
-        let nonce = nextNonce & DeliveryToken.nonceMask
-        nextNonce &+= 1
-        entry.pointee.nonce = nonce
-        // Before the offer, because the report may come from within it.
-        queue.markHandedOver(position, entry)
-        let payload = memory + Int(record.offset)
-        let answer = transport.offer(
-            topic: TopicID(Int(record.topic)),
-            key: UnsafeRawBufferPointer(start: payload + Int(record.length), count: Int(record.keyLength)),
-            payload: UnsafeRawBufferPointer(start: payload, count: Int(record.length)),
-            id: identity.bytes(record.sequence),
-            token: DeliveryToken(slab: position.slab, record: position.record, nonce: nonce))
-        switch answer {
-        case .taken:
-            queue.counters.handedOver += 1
-        case .full:
-            queue.markWaiting(position, entry)
-            isTransportFull = true
-        case .refused(let reason):
-            giveUp(position, entry, queue, DeliveryFailure(name: "refused", reason: reason, isRetriable: false))
-        }
-    }
-
-    // MARK: Delivery reports
-
-    private func report(_ token: DeliveryToken, _ failure: DeliveryFailure?) {
-        let position = RecordPosition(slab: token.slab, record: token.record)
-        guard position.slab < table.capacity, let memory = table.slabs[position.slab].memory,
-            position.record < table.slabs[position.slab].records
-        else {
-            strayReports += 1
-            return
-        }
-        let entry = table.entry(position.record, in: memory)
-        guard entry.pointee.state == .handedOver, entry.pointee.nonce == token.nonce else {
-            strayReports += 1
-            return
-        }
-        let queue = queue(table.slabs[position.slab].lane)
-        guard let failure else {
-            queue.counters.acknowledged += 1
-            settle(position, entry, queue)
-            return
-        }
-        guard failure.isRetriable else {
-            giveUp(position, entry, queue, failure)
-            return
-        }
-        queue.counters.retried += 1
-        if failures.add(failure.name, at: loop.time.now) {
-            log.warning("delivery failed (\(failure.name)), will be tried again: \(failure.reason)")
-        }
-        queue.markWaiting(position, entry)
-        pause(queue)
-    }
-
-    private func giveUp(
-        _ position: RecordPosition, _ entry: UnsafeMutablePointer<RecordEntry>, _ queue: LaneQueue,
-        _ failure: DeliveryFailure
-    ) {
-        queue.counters.failed += 1
-        if failures.add(failure.name, at: loop.time.now) {
-            let count = failures.count(of: failure.name)
-            log.error("a record is lost (\(failure.name), \(count) so far): \(failure.reason)")
-        }
-        settle(position, entry, queue)
-    }
-
-    private func settle(_ position: RecordPosition, _ entry: UnsafeMutablePointer<RecordEntry>, _ queue: LaneQueue) {
-        queue.settle(position, entry)
-        noteRoom(queue)
-        // There is room in the lane's window now.
-        if queue.waiting > 0 { offerWaiting() }
-        if isEmpty { onIdle?() }
-    }
-
-    /// Lets the other failures of the same cause come in before the lane goes on, so that they are offered in order, and
-    /// a transport that fails at once is not offered the same record without end.
-    private func pause(_ queue: LaneQueue) {
-        if queue.isPaused { return }
-        queue.isPaused = true
-        timers[Int(queue.lane.rawValue)] = loop.at(loop.time.now + Self.retryPause) { [unowned(unsafe) self] in
-            self.timers[Int(queue.lane.rawValue)] = nil
-            queue.isPaused = false
-            self.offerWaiting()
-        }
-    }
-}
-
-/// The record header `id`, `<node>/<boot>/<sequence>`, in memory that is used for one offer after the other.
-final class RecordIdentity {
-    private let memory: UnsafeMutableRawBufferPointer
-    private let prefix: Int
-
-    init(node: String, boot: String) {
-        // Both slashes, and 20 digits.
-        memory = UnsafeMutableRawBufferPointer.allocate(byteCount: node.utf8.count + boot.utf8.count + 22, alignment: 1)
-        var writer = ByteWriter(memory)
-        writer.write(utf8: node)
-        writer.write(UInt8(ascii: "/"))
-        writer.write(utf8: boot)
-        writer.write(UInt8(ascii: "/"))
-        prefix = writer.count
-    }
-
-    deinit { memory.deallocate() }
-
-    /// Stands until the next call.
-    func bytes(_ sequence: UInt64) -> UnsafeRawBufferPointer {
-        var writer = ByteWriter(UnsafeMutableRawBufferPointer(rebasing: memory[prefix...]))
-        writer.write(sequence)
-        return UnsafeRawBufferPointer(rebasing: memory[..<(prefix + writer.count)])
     }
 }

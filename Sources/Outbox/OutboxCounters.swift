@@ -1,7 +1,7 @@
 import Platform
 
 /// What became of the records of one lane since the start.
-/// `appended` = `acknowledged` + `failed` + `dropped` + those that are pending.
+/// `appended` = `acknowledged` + `failed` + `dropped` + `evicted` + those that are pending in memory.
 public struct OutboxCounters: Equatable, Sendable {
     /// Taken into the outbox.
     public var appended: UInt64 = 0
@@ -15,6 +15,8 @@ public struct OutboxCounters: Equatable, Sendable {
     public var failed: UInt64 = 0
     /// Dropped after they had been appended, to make room (`drop-oldest`).
     public var dropped: UInt64 = 0
+    /// Left memory for the disk alone; they come back in the lane `backlog`.
+    public var evicted: UInt64 = 0
     /// Not appended: no room (`drop-newest`, or the transport holds everything).
     public var refused: UInt64 = 0
     /// Not appended: larger than a slab, or than its own maximum.

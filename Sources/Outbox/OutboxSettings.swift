@@ -1,48 +1,107 @@
 import Configuration
 import Platform
+import Records
 
-/// What `outbox:` says: how much may wait for delivery, and what happens when more comes.
+/// When a record goes to the disk.
+public enum Durability: Equatable, Sendable {
+    /// Never: what waits is lost with the process.
+    case memory
+    /// When the broker has not acknowledged it within `spill_after`, at a stop, and when memory runs out.
+    case spill
+    /// Before it is sent.
+    case always
+
+    /// Reads `memory | spill | always`.
+    public static func decode(_ field: Field) -> Durability? {
+        let all: [Durability] = [.memory, .spill, .always]
+        return field.choice(["memory", "spill", "always"]).map { all[$0] }
+    }
+}
+
+/// What `outbox:` says: how much may wait for delivery, where, and what happens when more comes.
 public struct OutboxSettings: Equatable, Sendable {
     public enum WhenFull: Equatable, Sendable {
         /// The oldest records that the transport does not have yet make room.
         case dropOldest
         /// What comes is refused.
         case dropNewest
+        /// On the disk three of four records of each sensor make room, the oldest first.
+        case thin
+    }
+
+    public enum Drain: Equatable, Sendable {
+        /// In the order of sampling: live records wait behind stored ones.
+        case oldestFirst
+        /// Live records go at once, the stored ones behind them, in their order.
+        case newestFirst
     }
 
     /// The range of `max_memory` in bytes.
     public static var memoryRange: ClosedRange<Int64> { 128_000...256_000_000 }
+    /// The range of `max_size` in bytes.
+    public static var sizeRange: ClosedRange<Int64> { 1_000_000...64_000_000_000 }
 
     /// Bytes of all slabs together: payloads, keys and what is noted about each record.
     public var maxMemory: Int
     public var whenFull: WhenFull
+    public var durability: Durability
+    /// The file; `nil` where the configuration names none.
+    public var path: String?
+    /// Bytes of the file.
+    public var maxSize: Int64 = 256_000_000
+    public var spillAfter = Interval.seconds(2)
+    /// How long a record with `always` waits for others, to be one commit with them.
+    public var commitEvery = Interval.milliseconds(200)
+    public var drain = Drain.oldestFirst
+    /// Stored records a second; 0 for no limit.
+    public var drainRate = 5_000
+    /// Whether the positions of records go into transactions: then only telemetry has any, in ascending order.
+    public var keepsPositions = false
+    /// How times are written in records that tell of gaps; `nil` for no such records.
+    public var gapTimestamp: TimestampFormat?
 
-    public init(maxMemory: Int = 4_000_000, whenFull: WhenFull = .dropOldest) {
+    public init(
+        maxMemory: Int = 4_000_000, whenFull: WhenFull = .dropOldest, durability: Durability = .memory,
+        path: String? = nil
+    ) {
         self.maxMemory = maxMemory
         self.whenFull = whenFull
+        self.durability = durability
+        self.path = path
     }
 
-    /// Reads `{ durability: memory, max_memory: 4MB, when_full: drop-oldest | drop-newest }`; what is absent or wrong
-    /// keeps its default. The keys of the disk outbox are known and refused.
-    public static func decode(_ reader: Reader) -> OutboxSettings {
+    /// Reads `{ path, durability, spill_after, commit_every, max_memory, max_size, when_full, drain, drain_rate }`; what
+    /// is absent or wrong keeps its default.
+    /// - Parameter durability: where the configuration names none.
+    public static func decode(_ reader: Reader, durability: Durability = .spill) -> OutboxSettings {
         var settings = OutboxSettings()
-        if let durability = reader.choice("durability", ["memory", "spill", "always"]), durability != 0 {
-            refuse("durability", reader)
-        }
-        // Each must be asked for, or `finish` would call it unknown.
-        for key in ["path", "max_size", "spill_after"] as [StaticString] where reader.node(key) != nil {
-            refuse(key, reader)
+        settings.durability = reader.field("durability").flatMap { Durability.decode($0) } ?? durability
+        if let path = reader.string("path") {
+            settings.path = path
+            if path.utf8.isEmpty {
+                reader.report("path", "is empty", expected: "a file, such as /var/lib/kedge/outbox.db")
+            }
         }
         if let memory = reader.size("max_memory", in: memoryRange) { settings.maxMemory = Int(memory) }
-        if reader.choice("when_full", ["drop-oldest", "drop-newest"]) == 1 { settings.whenFull = .dropNewest }
+        if let size = reader.size("max_size", in: sizeRange) { settings.maxSize = size }
+        if let after = reader.interval("spill_after", in: .milliseconds(100) ... .seconds(3_600)) {
+            settings.spillAfter = after
+        }
+        if let every = reader.interval("commit_every", in: .milliseconds(1) ... .seconds(60)) {
+            settings.commitEvery = every
+        }
+        switch reader.choice("when_full", ["drop-oldest", "drop-newest", "thin"]) {
+        case 1: settings.whenFull = .dropNewest
+        case 2:
+            settings.whenFull = .thin
+            if settings.durability == .memory {
+                reader.report("when_full", "is thin, which is for the disk", expected: "durability: spill or always")
+            }
+        default: break
+        }
+        if reader.choice("drain", ["oldest-first", "newest-first"]) == 1 { settings.drain = .newestFirst }
+        if let rate = reader.integer("drain_rate", in: 0...1_000_000) { settings.drainRate = Int(rate) }
         reader.finish()
         return settings
-    }
-
-    private static func refuse(_ key: StaticString, _ reader: Reader) {
-        let name = String(key)
-        reader.diagnostics.report(
-            reader.mark(of: key),
-            "\(reader.path).\(name): the disk outbox is not in this version: durability: memory")
     }
 }

@@ -11,15 +11,40 @@ struct RecordEntry {
         case settled
     }
 
+    /// Where a record is on its way to the disk.
+    enum Storage: UInt8 {
+        case none
+        /// In a commit that is under way.
+        case storing
+        case stored
+    }
+
+    /// What else is known of it.
+    struct Traits: OptionSet {
+        let rawValue: UInt8
+        /// Not to be offered before it is on the disk (`durability: always`).
+        static let durable = Traits(rawValue: 1)
+        /// Tells of records that are missing; is not told of itself when it is lost.
+        static let gap = Traits(rawValue: 2)
+    }
+
     let sequence: UInt64
+    /// Its place on the disk; 0 as long as it has none.
+    var position: Int64 = 0
+    /// When it was sampled, in milliseconds since 1970.
+    let time: Int64
     /// Where the payload begins in the slab; the key lies right behind it.
     let offset: UInt32
     let length: UInt32
     /// Of the delivery report that is awaited.
     var nonce: UInt32
     let keyLength: UInt16
-    let topic: UInt16
+    var topic: UInt16
+    /// Whose sequence it is: a number of `DiskNames`; 0 for this start of the agent.
+    var origin: UInt16 = 0
     var state: State
+    var storage = Storage.none
+    var traits: Traits = []
 
     /// Bytes of the slab that the record takes.
     var size: Int { Int(length) + Int(keyLength) + Self.stride }
@@ -39,6 +64,8 @@ struct Slab {
     var records = 0
     var waiting = 0
     var handedOver = 0
+    /// Records of it that the disk's thread reads now, or one for the page that it writes: the slab stays as it is.
+    var pins = 0
     /// Places of the slab behind and before it in its lane; -1 for none.
     var next = -1
     var previous = -1

@@ -73,6 +73,10 @@ public protocol TimeSource: AnyObject {
     /// The wall time at which the monotonic clock showed `instant`, by today's offset between the two.
     // A requirement although it has a default: Embedded Swift cannot call an extension's method on an existential.
     func wallTime(at instant: Instant) -> WallTime
+    /// Whether the wall time is known, as far as anybody has said (`setSynchronised`); until then it is taken for known.
+    var isSynchronised: Bool { get }
+    /// Says whether the wall time is known, to all who have this time.
+    func setSynchronised(_ isSynchronised: Bool)
 }
 
 extension TimeSource {
@@ -85,6 +89,8 @@ public final class SystemTime: TimeSource {
 
     public var now: Instant { Instant(nanoseconds: Self.read(CLOCK_MONOTONIC)) }
     public var wallTime: WallTime { WallTime(nanoseconds: Self.read(CLOCK_REALTIME)) }
+    public private(set) var isSynchronised = true
+    public func setSynchronised(_ isSynchronised: Bool) { self.isSynchronised = isSynchronised }
 
     private static func read(_ clock: Int32) -> Int64 {
         var time = timespec()

@@ -2,12 +2,14 @@ import Platform
 
 /// How far the wall clock could be trusted for a sample's timestamp.
 public enum ClockState: Equatable, Sendable {
-    /// Set by NTP when the sample was taken: nothing is said.
-    case synchronized
-    /// Not set yet: `"clock":"unsynced"`.
+    /// Known to be right when the sample was taken: nothing is said.
+    case synchronised
+    /// Not known to be right: `"clock":"unsynced"`.
     case unsynced
     /// Taken before the clock was set; the timestamp was worked out afterwards: `"clock":"corrected"`.
     case corrected
+    /// The start of the machine ended before its clock was known, and now nobody can tell: `"clock":"uncertain"`.
+    case uncertain
 }
 
 /// Turns samples into JSON records, byte by byte into the memory where they wait for delivery.
@@ -83,7 +85,7 @@ public final class RecordEncoder {
     /// Writes the record of `sample`. A series that the encoder was not made for fails the writer.
     /// - Parameter wallTime: when the sample was taken.
     public func encode(
-        _ sample: Sample, wallTime: WallTime, clock: ClockState = .synchronized, into writer: inout ByteWriter
+        _ sample: Sample, wallTime: WallTime, clock: ClockState = .synchronised, into writer: inout ByteWriter
     ) {
         guard templates.indices.contains(sample.series.index) else {
             writer.fail()
@@ -107,9 +109,10 @@ public final class RecordEncoder {
         case .good: break
         }
         switch clock {
-        case .synchronized: break
+        case .synchronised: break
         case .unsynced: writer.write(",\"clock\":\"unsynced\"")
         case .corrected: writer.write(",\"clock\":\"corrected\"")
+        case .uncertain: writer.write(",\"clock\":\"uncertain\"")
         }
         writer.write(UInt8(ascii: "}"))
     }

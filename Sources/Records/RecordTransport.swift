@@ -1,3 +1,5 @@
+import Platform
+
 /// Names a topic of the transport that made it.
 public struct TopicID: Hashable, Sendable {
     public let index: Int
@@ -24,9 +26,11 @@ public enum Offer: Equatable, Sendable {
 public protocol RecordTransport: AnyObject {
     /// Offers a record. The key and the id are copied; `payload` is not, and must stay where it is
     /// until the delivery report for `token`.
+    /// - Parameter position: the record's place on the disk, which ascends and is never another record's; 0 as long
+    ///   as it has none.
     func offer(
         topic: TopicID, key: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer,
-        token: DeliveryToken
+        position: Int64, token: DeliveryToken
     ) -> Offer
 
     /// Called once for each record taken; the failure is `nil` when the broker has acknowledged it.
@@ -49,4 +53,31 @@ public struct DeliveryFailure: Error, Equatable, Sendable {
         self.reason = reason
         self.isRetriable = isRetriable
     }
+}
+
+/// How far an outbox had come with the last transaction that was committed.
+public struct CommittedPosition: Equatable, Sendable {
+    /// What the outbox called the position when it offered the records.
+    public let number: Int64
+    /// Which outbox that was, if the broker kept it; empty if not.
+    public let outbox: String
+
+    public init(number: Int64, outbox: String) {
+        self.number = number
+        self.outbox = outbox
+    }
+
+    public static func == (left: CommittedPosition, right: CommittedPosition) -> Bool {
+        left.number == right.number && sameBytes(left.outbox, right.outbox)
+    }
+}
+
+/// A transport that commits the outbox's position together with the records, in one transaction: then not even a power cut
+/// between the delivery and the outbox's cleanup repeats a record.
+public protocol PositionedTransport: RecordTransport {
+    /// Called once, before the first record is taken, with what was committed last; `nil` when nothing ever was. Only where
+    /// delivery is exactly once.
+    var onPosition: ((CommittedPosition?) -> Void)? { get set }
+    /// Names the outbox in what is committed, so that another one's positions are not taken for its own. At most 200 bytes.
+    var outboxName: String { get set }
 }

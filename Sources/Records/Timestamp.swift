@@ -53,6 +53,15 @@ public enum TimestampFormat: Equatable, Sendable {
     }
 }
 
+/// The day in UTC, such as "2026-11-20".
+public func calendarDate(_ time: WallTime) -> String {
+    withUnsafeTemporaryAllocation(byteCount: TimestampFormat.maximumBytes, alignment: 1) { memory in
+        var writer = ByteWriter(memory)
+        TimestampFormat.rfc3339.write(time, to: &writer)
+        return String(decoding: writer.written.dropFirst().prefix(10), as: UTF8.self)
+    }
+}
+
 /// A day of the proleptic Gregorian calendar.
 struct CivilDate: Equatable {
     let year: Int32

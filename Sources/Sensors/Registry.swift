@@ -81,6 +81,7 @@ public enum Registry {
         let every = reader.interval("every", in: .milliseconds(1) ... .seconds(86_400))
         let topic = reader.topic("topic", names)
         let filters = reader.node("filters")
+        let durability = reader.node("durability")
         let channels = reader.node("channels")
         if let id, id.utf8.isEmpty || id.utf8.count > 200 || id.utf8.contains(where: { $0 < 32 }) {
             reader.diagnostics.report(
@@ -101,6 +102,7 @@ public enum Registry {
         return SensorPlan(
             id: id, driver: driver.name, mark: reader.mark, every: period,
             channels: plan(decoded.channels, channels, reader, names), topic: topic, filters: filters,
+            durability: durability,
             claims: decoded.claims, make: decoded.make)
     }
 

@@ -38,7 +38,7 @@ extension SensorDriver {
 public enum SensorEvent: Equatable, Sendable {
     /// The index of the channel, its value, how far to trust it, and when it was so.
     case value(channel: Int, Value, Quality, Instant)
-    /// So many edges were lost before they could be read.
+    /// So many edges were lost before they could be read; 0 where some may have been and nobody knows.
     case lost(UInt64)
     /// So many periodic reports were skipped, because the loop was late.
     case missed(UInt64)

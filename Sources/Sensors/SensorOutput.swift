@@ -32,6 +32,14 @@ final class SensorOutput {
     private let log: Log
     private let emit: (Sample) -> Void
     private var failuresInOutage: UInt64 = 0
+    /// When an outage was last told of, and whether the present one was.
+    private var told: Instant?
+    private var isTold = false
+    /// Outages since then that were not.
+    private var untold: UInt64 = 0
+
+    /// Outages that begin sooner after one another than this are told of as one line: a loose contact must not fill the log.
+    private static var quiet: Interval { .seconds(60) }
 
     init(plan: SensorPlan, base: SeriesID, log: Log, emit: @escaping (Sample) -> Void) {
         id = plan.id
@@ -65,8 +73,8 @@ final class SensorOutput {
         failuresInOutage += 1
         let isFirst = status.error == nil
         status.error = error
+        if !isTold { tell(error, isFirst, now) }
         guard isFirst else { return }
-        log.warning(joined("sensor ", id, ": ", error.description))
         let reason = error.code
         for channel in enabled.indices where enabled[channel] {
             emit(
@@ -75,12 +83,26 @@ final class SensorOutput {
         }
     }
 
+    private func tell(_ error: SensorError, _ isFirst: Bool, _ now: Instant) {
+        if let told, now - told < Self.quiet {
+            if isFirst { untold += 1 }
+            return
+        }
+        // The present one may have begun in the quiet time.
+        let others = isFirst ? untold : untold - min(1, untold)
+        let more = others > 0 ? joined(" (and ", decimal(others), " shorter outages before)") : ""
+        log.warning(joined("sensor ", id, ": ", error.description, more))
+        told = now
+        isTold = true
+        untold = 0
+    }
+
     func miss(_ slots: UInt64) { status.missed += slots }
 
     func lose(_ edges: UInt64) {
         status.lost += edges
-        log.warning(
-            joined("sensor ", id, ": ", decimal(edges), " edges lost: they came faster than they could be read"))
+        let what = edges > 0 ? joined(decimal(edges), " edges lost") : "edges may have been lost"
+        log.warning(joined("sensor ", id, ": ", what, ": they came faster than they could be read"))
     }
 
     func end() {
@@ -94,7 +116,8 @@ final class SensorOutput {
         if status.error == nil { return }
         status.error = nil
         status.recovered += 1
-        log.info(joined("sensor ", id, ": works again after ", decimal(failuresInOutage), " failures"))
+        if isTold { log.info(joined("sensor ", id, ": works again after ", decimal(failuresInOutage), " failures")) }
+        isTold = false
         failuresInOutage = 0
     }
 }

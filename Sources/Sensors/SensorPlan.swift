@@ -17,13 +17,15 @@ public struct SensorPlan {
     public let topic: String?
     /// The filters of all channels that have none of their own, as written.
     public let filters: Node?
+    /// When its records go to the disk, as written; the outbox's to read.
+    public let durability: Node?
     /// What this sensor uses, so that the agent can tell when two parts want the same thing.
     public let claims: [Claim]
     public let make: DriverMaker
 
     public init(
         id: String, driver: StaticString, mark: Mark, every: Interval?, channels: [ChannelPlan], topic: String? = nil,
-        filters: Node? = nil, claims: [Claim] = [], make: DriverMaker
+        filters: Node? = nil, durability: Node? = nil, claims: [Claim] = [], make: DriverMaker
     ) {
         self.id = id
         self.driver = driver
@@ -32,6 +34,7 @@ public struct SensorPlan {
         self.channels = channels
         self.topic = topic
         self.filters = filters
+        self.durability = durability
         self.claims = claims
         self.make = make
     }

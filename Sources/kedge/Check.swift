@@ -17,7 +17,10 @@ extension Subcommand {
                 asked.
 
                 With --hardware every sensor is measured once, each bus opened, and each
-                actuator's line looked at (it is not driven): what does not answer is named.
+                actuator's line looked at (it is not driven): what does not answer is named,
+                with what is wrong: no such bus, file, chip or line, no permission and the
+                group that would give it, a line's or an address's present holder, another
+                chip than the driver's, or the address at which the chip answers instead.
                 A line that the running agent holds itself counts as there.
                 """,
             options: [
@@ -58,57 +61,19 @@ extension Subcommand {
         }
     }
 
-    /// A sensor or an actuator, and what is wrong with it.
-    struct DeviceState {
-        let name: String
-        let error: String?
-    }
-
-    private static func inspect(_ settings: AgentSettings, _ loop: EventLoop, _ log: Log) -> [DeviceState]? {
-        var devices: [DeviceState] = []
+    private static func inspect(_ settings: AgentSettings, _ loop: EventLoop, _ log: Log) -> [HardwareCheck.Device]? {
         let hardware = KernelHardware(time: loop.time, attach: attachSimulatedDevices)
-        for bus in settings.buses {
-            do throws(SystemError) {
-                _ = try hardware.openBus(bus)
-                devices.append(DeviceState(name: "bus \(bus.name)", error: nil))
-            } catch {
-                let remedy = error.busRemedy.map { "; \($0)" } ?? ""
-                devices.append(DeviceState(name: "bus \(bus.name)", error: error.description + remedy))
+        var devices: [HardwareCheck.Device]?
+        do throws(SystemError) {
+            let check = try HardwareCheck.start(settings, hardware: hardware, loop: loop, log: log) {
+                devices = $0
+                loop.stop()
             }
-        }
-        guard let readings = readOnce(settings.sensors, settings, loop, log) else { return nil }
-        for reading in readings {
-            var error: String?
-            if case .failed(let failure) = reading.outcome, !failure.isOwnLine { error = failure.description }
-            devices.append(DeviceState(name: "sensor \(reading.sensor)", error: error))
-        }
-        for actuator in settings.actuators {
-            var error: String?
-            for claim in actuator.claims {
-                do throws(GPIOError) {
-                    try hardware.gpio.inspect(claim.reference)
-                } catch let failure {
-                    if !failure.isOwnLine { error = failure.description }
-                }
-            }
-            devices.append(DeviceState(name: "actuator \(actuator.id)", error: error))
+            withExtendedLifetime(check) { loop.runUntilStopped(after: nil, log: log) }
+        } catch {
+            log.error(error.description)
         }
         return devices
-    }
-}
-
-extension GPIOError {
-    /// Whether the line is held by kedge: by the agent that runs while its configuration is checked.
-    fileprivate var isOwnLine: Bool {
-        if case .busy(let consumer) = cause { return consumer.isEqual(to: "kedge") }
-        return false
-    }
-}
-
-extension SensorError {
-    fileprivate var isOwnLine: Bool {
-        if case .gpio(let error) = self { return error.isOwnLine }
-        return false
     }
 }
 
@@ -133,7 +98,7 @@ private struct CheckReport {
         }
     }
 
-    func right(_ settings: AgentSettings, devices: [Subcommand.DeviceState] = []) {
+    func right(_ settings: AgentSettings, devices: [HardwareCheck.Device] = []) {
         let isOK = devices.allSatisfy { $0.error == nil }
         if asJSON {
             writeJSON(ok: isOK, problems: [], devices: devices)
@@ -154,7 +119,7 @@ private struct CheckReport {
         )
     }
 
-    private func writeJSON(ok: Bool, problems: [(Mark?, String)], devices: [Subcommand.DeviceState] = []) {
+    private func writeJSON(ok: Bool, problems: [(Mark?, String)], devices: [HardwareCheck.Device] = []) {
         var line = "{\"file\":\(quotedJSON(path)),\"ok\":\(ok),\"problems\":["
         for (index, problem) in problems.enumerated() {
             let place = problem.0.map { "\"line\":\($0.line),\"column\":\($0.column)," } ?? ""

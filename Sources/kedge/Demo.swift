@@ -3,6 +3,7 @@ import CShim
 import Configuration
 import Hardware
 import Kafka
+import Outbox
 import Platform
 
 extension Subcommand {
@@ -85,6 +86,7 @@ private final class Demonstration {
         """
         node: pi-demo
         layer: greenhouse
+        clock: trust   # this machine's clock will do, with or without NTP
         kafka:
           all: { bootstrap.servers: "\(servers)" }
           producer: { linger.ms: 50 }
@@ -115,6 +117,8 @@ private final class Demonstration {
             let settings = AgentSettings.decode(
                 bytes: Array(text.utf8), environment: environment, diagnostics: diagnostics)
         else { throw DemonstrationError(text: diagnostics.lines.joined(separator: "\n")) }
+        // A demonstration leaves no files behind, wherever it is given.
+        settings.outbox.durability = .memory
         hardware = SimulatedHardware(loop: loop)
         let time = SystemTime()
         let chip = SimulatedBME280(time: time)

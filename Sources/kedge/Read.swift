@@ -42,7 +42,10 @@ extension Subcommand {
         if !wanted.isEmpty { sensors = sensors.filter { contains(wanted, $0.plan.id) } }
         return withLoop(level: .error) { loop, log in
             guard let readings = readOnce(sensors, settings, loop, log) else { return .failure }
-            let printer = ReadingPrinter(settings: settings.records, time: loop.time, asJSON: options.has("json"))
+            let isKnown = settings.clock.source == .trust || KernelWallClock.isSynchronised
+            let printer = ReadingPrinter(
+                settings: settings.records, time: loop.time, clock: isKnown ? .synchronised : .unsynced,
+                asJSON: options.has("json"))
             for index in 0..<min(readings.count, sensors.count) { printer.print(sensors[index].plan, readings[index]) }
             return printer.failures == 0 ? .success : .unavailable
         }
@@ -55,7 +58,8 @@ extension Subcommand {
         let hardware = KernelHardware(time: loop.time, attach: attachSimulatedDevices)
         let sampler = Sampler(loop: loop, log: log) { _ in }
         do throws(SystemError) {
-            try sampler.add(sensors, buses: settings.buses, hardware: hardware, loop: loop)
+            let buses = BusThreads(settings.buses, hardware: hardware, loop: loop)
+            try sampler.add(sensors, buses: buses, hardware: hardware, loop: loop)
         } catch {
             log.error(error.description)
             return nil
@@ -79,10 +83,12 @@ private final class ReadingPrinter {
     private(set) var failures = 0
     private let settings: RecordSettings
     private let time: any TimeSource
+    private let clock: ClockState
     private let asJSON: Bool
     private let output = LineWriter()
 
-    init(settings: RecordSettings, time: any TimeSource, asJSON: Bool) {
+    init(settings: RecordSettings, time: any TimeSource, clock: ClockState, asJSON: Bool) {
+        self.clock = clock
         self.settings = settings
         self.time = time
         self.asJSON = asJSON
@@ -115,7 +121,7 @@ private final class ReadingPrinter {
             byteCount: encoder.maximumBytes(for: sample), alignment: 1)
         defer { memory.deallocate() }
         var writer = ByteWriter(memory)
-        encoder.encode(sample, wallTime: time.wallTime(at: sample.taken), into: &writer)
+        encoder.encode(sample, wallTime: time.wallTime(at: sample.taken), clock: clock, into: &writer)
         _ = output.write(writer.written)
     }
 

@@ -2,6 +2,7 @@ import Agent
 import CShim
 import Configuration
 import Hardware
+import Kafka
 import Platform
 
 /// Where the configuration is looked for when none is named.
@@ -28,7 +29,8 @@ extension Subcommand {
                 Reads the sensors, delivers their records to Kafka and carries out commands, as
                 CONFIG (/etc/kedge/kedge.yaml) says, until SIGTERM, SIGINT or SIGHUP: then
                 sampling ends, actuators go to their safe values, and what is queued is sent
-                for at most `stop_within` (10 s). A second signal ends at once.
+                for at most `stop_within` (10 s) or goes to the disk. A second signal ends at
+                once.
 
                 It starts without a broker and waits for it. Messages go to standard error,
                 with priorities when the journal reads them. Under systemd it notifies
@@ -51,23 +53,52 @@ extension Subcommand {
         return withLoop(level: settings.logLevel) { loop, log in
             do throws(AgentError) {
                 let hardware = KernelHardware(time: loop.time, attach: attachSimulatedDevices)
-                let agent = try Agent(settings: settings, hardware: hardware, loop: loop, log: log)
+                // STATE_DIRECTORY is systemd's word for /var/lib/kedge; it separates several with colons.
+                let directory = environment("STATE_DIRECTORY").map {
+                    String(decoding: Array($0.utf8.prefix { $0 != UInt8(ascii: ":") }), as: UTF8.self)
+                }
+                let agent = try Agent(
+                    settings: settings, hardware: hardware, stateDirectory: directory, loop: loop, log: log)
+                let stall = StallGuard(loop: loop)
                 let service = ServiceNotifier(loop: loop, log: log)
-                var left = 0
+                var stored: Int?
+                stall.start()
+                var fenced: KafkaError?
+                agent.onFenced = { [unowned(unsafe) agent] error in
+                    fenced = error
+                    service.stopping()
+                    agent.stop(sending: false) {
+                        stored = $0
+                        loop.stop()
+                    }
+                }
                 agent.start()
                 service.ready(status: agent.status)
                 loop.runUntilStopped(after: limit, log: log) {
                     service.stopping()
                     agent.stop {
-                        left = $0
+                        stored = $0
                         loop.stop()
                     }
                 }
                 // Before the clients are closed, which gives back what they still hold.
                 let summary = agent.status
+                // A second signal, or the end of the loop itself, ends before what waits is stored.
+                let left = stored ?? agent.unstoredCount
+                stall.stop()
                 agent.close()
+                if let fenced {
+                    log.error(
+                        joined(
+                            "stopped: another agent has taken the place of node ", settings.node, " (", fenced.name,
+                            "): give each node a name of its own, then start this one again; ", summary,
+                            left > 0 ? joined("; ", decimal(left), " records are lost, not being on a disk") : ""))
+                    return .fenced
+                }
                 log.info("stopped: \(summary), \(resourceUse())")
-                if left > 0 { log.error("\(left) records are left unsent: no acknowledgement within stop_within") }
+                if left > 0 {
+                    log.error("\(left) records are lost: no acknowledgement within stop_within, and not on a disk")
+                }
                 return left == 0 ? .success : .left
             } catch {
                 log.error(error.description)

@@ -12,6 +12,8 @@ enum ExitCode: Int32 {
     case unavailable = 69
     /// Some of its work is left: what was not acknowledged in time.
     case left = 75
+    /// Another agent has this node's name. (EX_PROTOCOL; a restart would only shut out the other.)
+    case fenced = 76
     case configuration = 78
 }
 
@@ -30,7 +32,7 @@ struct Subcommand {
     let examples: StaticString
     let body: (Options) -> ExitCode
 
-    static var all: [Subcommand] { [.run, .check, .read, .watch, .send, .broker, .demo] }
+    static var all: [Subcommand] { [.run, .check, .read, .scan, .watch, .send, .keygen, .outbox, .broker, .demo] }
 
     /// Carries out what the arguments ask for.
     static func dispatch(_ arguments: [String]) -> ExitCode {
@@ -110,7 +112,9 @@ struct Subcommand {
         }
         writeLine("\nEXIT STATUS", to: 1)
         writeLine("    0 done, 1 failed, 64 wrong usage, 69 no answer (broker, node or device),", to: 1)
-        writeLine("    75 something was left unsent, 78 wrong configuration\n\nEXAMPLES", to: 1)
+        writeLine(
+            "    75 something was left unsent, 76 another agent has this node's name,\n    78 wrong configuration\n\nEXAMPLES",
+            to: 1)
         writeIndented(examples.text)
     }
 

@@ -74,12 +74,20 @@ import Testing
                 "actuators[0].safe is \"2\""
             ),
             (
-                ["id": "a", "driver": "gpio", "line": "1", "min_on": "1s"],
-                "actuators[0].min_on: not in this version"
+                ["id": "a", "driver": "gpio", "line": "1", "min_on": "2s", "max_on": "1s"],
+                "actuators[0].min_on is longer than max_on"
             ),
             (
-                ["id": "a", "driver": "gpio", "line": "1", "interlock": "b"],
-                "actuators[0].interlock: not in this version"
+                ["id": "a", "driver": "gpio", "line": "1", "rate_limit": "10"],
+                "actuators[0].rate_limit is \"10\", expected a count for a time, such as 10/s or 6/m"
+            ),
+            (
+                ["id": "a", "driver": "gpio", "line": "1", "dead_time": "1s"],
+                "actuators[0].dead_time stands without interlock"
+            ),
+            (
+                ["id": "a", "driver": "gpio", "line": "1", "priority": "1"],
+                "actuators[0].priority: not in this version"
             ),
             (
                 ["id": "a", "driver": "gpio", "line": "1", "min": "1"],
@@ -106,6 +114,31 @@ import Testing
         let (_, problems) = decode(pairs)
         #expect(problems.count == 1, "\(problems)")
         #expect(problems.first?.contains(problem) == true, "\(problems)")
+    }
+
+    @Test func restraints() {
+        let (plan, problems) = decode([
+            "id": "a", "driver": "sim", "min_on": "1s", "min_off": "2s", "rate_limit": "6/m", "interlock": ["b", "c"],
+            "dead_time": "500ms", "on_disconnect": mapping(["after": "5s"]),
+        ])
+        #expect(problems == [])
+        #expect(
+            plan?.restraints
+                == Restraints(
+                    minOn: .seconds(1), minOff: .seconds(2), rateLimit: RateLimit(count: 6, per: .seconds(60)),
+                    interlock: ["b", "c"], deadTime: .milliseconds(500), onDisconnect: .safe(after: .seconds(5))))
+    }
+
+    @Test func anInterlockNamesOtherActuators() {
+        let diagnostics = Diagnostics(file: "k.yaml")
+        let one = mapping(["id": "a", "driver": "sim", "interlock": ["a", "x", "b"]])
+        let two = mapping(["id": "b", "driver": "sim"])
+        _ = ActuatorPlan.decode(list: [one, two], path: "actuators", diagnostics: diagnostics)
+        #expect(
+            diagnostics.lines == [
+                "k.yaml:3:9: actuators[0].interlock names the actuator itself, expected other actuators",
+                "k.yaml:3:9: actuators[0].interlock names \"x\", expected the id of an actuator",
+            ])
     }
 
     @Test func anIDIsThereOnce() {

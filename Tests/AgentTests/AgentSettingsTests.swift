@@ -47,7 +47,7 @@ func decode(
         actuators:
           - { id: pump, driver: gpio, line: 27, safe: 0, max_on: 10m }
         commands: { topics: [commands, "commands.{layer}", "commands.{node}"], replies: replies, max_age: 30s }
-        outbox:   { durability: memory, max_memory: 8MB, when_full: drop-oldest }
+        outbox:   { path: /x/outbox.db, durability: always, spill_after: 5s, max_memory: 8MB, max_size: 64MB, when_full: thin }
         stop_within: 5s
         log: { level: warning }
         """
@@ -75,9 +75,36 @@ func decode(
         #expect(settings.actuators[0].maxOn == .seconds(600))
         #expect(settings.commands.topics == ["commands", "commands.greenhouse", "commands.pi-01"])
         #expect(settings.commands.isExplicit)
-        #expect(settings.outbox == OutboxSettings(maxMemory: 8_000_000, whenFull: .dropOldest))
+        var outbox = OutboxSettings(maxMemory: 8_000_000, whenFull: .thin, durability: .always, path: "/x/outbox.db")
+        outbox.spillAfter = .seconds(5)
+        outbox.maxSize = 64_000_000
+        outbox.gapTimestamp = .seconds
+        #expect(settings.outbox == outbox)
+        #expect(settings.usesDisk)
         #expect(settings.stopWithin == .seconds(5))
         #expect(settings.logLevel == .warning)
+    }
+
+    /// Where the file is, and whether there is one: a place makes it, or the wish for it.
+    @Test(
+        arguments: [
+            ("", nil, false, "/var/lib/kedge/outbox.db"), ("", "/var/lib/kedge", true, "/var/lib/kedge/outbox.db"),
+            ("", "/run/a:/run/b", true, "/run/a/outbox.db"), ("outbox: { path: /x.db }", "/s", true, "/x.db"),
+            ("outbox: { path: /x.db }", nil, true, "/x.db"),
+            ("outbox: { durability: spill }", nil, true, "/var/lib/kedge/outbox.db"),
+            ("outbox: { durability: memory }", "/s", false, "/s/outbox.db"),
+            ("outbox: { max_memory: 1MB }", nil, false, "/var/lib/kedge/outbox.db"),
+            ("sensors: [{ id: a, driver: sim, durability: always }]", nil, true, "/var/lib/kedge/outbox.db"),
+            ("sensors: [{ id: a, driver: sim, durability: memory }]", "/s", true, "/s/outbox.db"),
+        ] as [(String, String?, Bool, String)])
+    func thePlaceOfTheOutbox(_ line: String, _ stateDirectory: String?, _ usesDisk: Bool, _ path: String) throws {
+        let (decoded, problems) = decode(
+            "node: a\nkafka: { all: { bootstrap.servers: b } }\n\(line)",
+            environment: stateDirectory.map { ["STATE_DIRECTORY": $0] } ?? [:])
+        #expect(problems == [])
+        let settings = try #require(decoded)
+        #expect(settings.usesDisk == usesDisk)
+        #expect(settings.outbox.path == path)
     }
 
     @Test func theLeast() throws {
@@ -88,7 +115,8 @@ func decode(
         #expect(settings.sensors.isEmpty && settings.actuators.isEmpty && settings.buses.isEmpty)
         #expect(settings.commands.topics == ["commands", "commands.a"])
         #expect(!settings.commands.isExplicit)
-        #expect(settings.outbox == OutboxSettings())
+        #expect(settings.outbox.durability == .memory)
+        #expect(!settings.usesDisk)
         #expect(settings.stopWithin == .seconds(10))
         #expect(settings.logLevel == .info)
     }
@@ -194,19 +222,32 @@ func decode(
     }
 
     @Test(arguments: [
+        ("outbox: { path: /x, durability: spill }", "outbox.durability is spill, which contradicts"),
+        ("outbox: { path: /x, drain: newest-first }", "outbox.drain is newest-first, which contradicts"),
+        (
+            "sensors: [{ id: a, driver: sim, durability: spill }]",
+            "sensor a: durability: spill contradicts delivery: exactly-once"
+        ),
+    ])
+    func exactlyOnceRefusesWhatCouldComeTwice(_ line: String, _ problem: String) {
+        let (settings, problems) = decode(
+            "node: a\nkafka: { all: { bootstrap.servers: b } }\ndelivery: exactly-once\n\(line)")
+        #expect(settings == nil)
+        #expect(problems.count == 1 && problems[0].contains(problem), "\(problems)")
+    }
+
+    @Test func exactlyOnceStoresBeforeItSends() throws {
+        let (settings, _) = decode(
+            "node: a\nkafka: { all: { bootstrap.servers: b } }\ndelivery: exactly-once\noutbox: { path: /x }")
+        #expect(settings?.outbox.durability == .always)
+        #expect(settings?.outbox.keepsPositions == true)
+    }
+
+    @Test(arguments: [
         ("http: { listen: 127.0.0.1:8080 }", "3:7: http is not in this version: leave it out"),
         (
-            "outbox: { path: /var/lib/kedge/outbox.db }",
-            "3:17: outbox.path: the disk outbox is not in this version: durability: memory"
-        ),
-        (
-            "outbox: { durability: spill }",
-            "3:23: outbox.durability: the disk outbox is not in this version: durability"
-        ),
-        ("commands: { key_file: /k }", "3:23: commands.key_file: not in this version"),
-        (
-            "actuators: [{ id: p, driver: gpio, line: 27, interlock: [drain] }]",
-            "3:57: actuators[0].interlock: not in this version"
+            "actuators: [{ id: p, driver: gpio, line: 27, depends_on: level }]",
+            "3:58: actuators[0].depends_on: not in this version"
         ),
     ])
     func whatIsNotInThisVersionIsRefusedAndNotOverlooked(_ line: String, _ problem: String) {

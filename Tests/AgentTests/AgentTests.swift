@@ -118,6 +118,7 @@ import Testing
         let plant = try Plant("sensors: [{ id: a, driver: sim, every: 2ms }]\n\(pump)")
         let sensors = try plant.watch("sensors")
         let replies = try plant.watch("replies")
+        let states = try plant.watch("actuators")
         plant.agent.start()
         #expect(try plant.wait { plant.receiving.contains("commands.pi-test") })
         try plant.send(#"{"id":"one","actuator":"pump","value":1}"#)
@@ -139,7 +140,13 @@ import Testing
         #expect(counters.appended == appended)
         #expect(counters.acknowledged == appended)
         #expect(counters.failed + counters.dropped + counters.refused + counters.oversized == 0)
-        #expect(try plant.wait { sensors.records.count == Int(appended) && replies.records.count == 1 })
+        // The actuator's state at the start, on, and off at the stop.
+        #expect(
+            try plant.wait {
+                sensors.records.count + states.records.count == Int(appended) && replies.records.count == 1
+            })
+        #expect(states.records.map { $0.fields["cause"] as? String } == ["start", "command", "stop"])
+        #expect(states.records.allSatisfy { $0.key == "pi-test/pump" })
         #expect(sensors.isEveryIDThereOnce)
         #expect(plant.agent.status.contains("\(appended) acknowledged, 0 failed, 0 dropped, 0 waiting"))
     }

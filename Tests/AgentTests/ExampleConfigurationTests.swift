@@ -28,8 +28,25 @@ import Testing
         let password = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try "secret\n".write(to: password, atomically: true, encoding: .utf8)
         defer { try? FileManager.default.removeItem(at: password) }
+        let keys = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        defer { try? FileManager.default.removeItem(at: keys) }
+        let digits = String(repeating: "5a", count: 32)
+        try "ops-1 \(digits)\nops-2 \(digits)\n".write(to: keys, atomically: true, encoding: .utf8)
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: keys.path)
+        let publicKey = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        defer { try? FileManager.default.removeItem(at: publicKey) }
+        // RFC 8032 section 7.1, test 1.
+        try """
+        id: app
+        -----BEGIN PUBLIC KEY-----
+        MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+        -----END PUBLIC KEY-----
+
+        """.write(to: publicKey, atomically: true, encoding: .utf8)
         var uncommented = 0
         let lines = try example().replacingOccurrences(of: "/etc/kedge/password", with: password.path)
+            .replacingOccurrences(of: "/etc/kedge/commands.key", with: keys.path)
+            .replacingOccurrences(of: "/etc/kedge/app.pub", with: publicKey.path)
             .split(separator: "\n", omittingEmptySubsequences: false)
             .map { line -> String in
                 // A commented key, or an element of a list; prose has neither a colon after one word nor a dash.

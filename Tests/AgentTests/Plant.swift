@@ -25,14 +25,16 @@ final class Plant {
     static let door = LineReference(chip: nil, line: .offset(17))
 
     /// - Parameters:
-    ///   - configuration: everything but `node` (`pi-test`), `kafka`, and `buses` (`i2c-1`, simulated).
+    ///   - configuration: everything but `node` (`pi-test`), `kafka`, and `buses` (`i2c-1` and `i2c-9`, simulated).
     ///   - producer: further properties of the producer.
+    ///   - clock: machines that run tests need not have NTP.
     ///   - prepare: what is done before the agent is made.
     init(
-        _ configuration: String, producer: String = "",
+        _ configuration: String, producer: String = "", clock: String = "trust", wallClock: (any WallClock)? = nil,
+        time: any TimeSource = SystemTime(),
         prepare: (SimulatedHardware, MockCluster) throws -> Void = { _, _ in }
     ) throws {
-        loop = try EventLoop()
+        loop = try EventLoop(time: time)
         cluster = try MockCluster.start(loop: loop, log: recorder.log)
         for topic in ["sensors", "replies", "commands", "commands.pi-test"] {
             try cluster.createTopic(topic, partitions: 1)
@@ -43,7 +45,8 @@ final class Plant {
               all: { bootstrap.servers: "\(cluster.bootstrapServers)", reconnect.backoff.ms: 50, reconnect.backoff.max.ms: 200 }
               producer: { linger.ms: 5\(producer) }
               consumer: { fetch.wait.max.ms: 20 }
-            buses: { i2c-1: { simulated: true } }
+            buses: { i2c-1: { simulated: true }, i2c-9: { simulated: true } }
+            clock: \(clock)
             \(configuration)
             """
         let (settings, problems) = decode(text)
@@ -52,7 +55,7 @@ final class Plant {
         kafka = decoded.kafka
         hardware = SimulatedHardware(loop: loop)
         try prepare(hardware, cluster)
-        agent = try Agent(settings: decoded, hardware: hardware, loop: loop, log: recorder.log)
+        agent = try Agent(settings: decoded, hardware: hardware, loop: loop, log: recorder.log, wallClock: wallClock)
         agent.onReceiving = { [unowned self] in receiving.append($0) }
     }
 
@@ -161,7 +164,7 @@ private final class Sender {
         let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         let offer = producer.offer(
             topic: try producer.topic(named: topic), key: nothing, payload: UnsafeRawBufferPointer(memory), id: nothing,
-            token: DeliveryToken(UInt(payloads.count)))
+            position: 0, token: DeliveryToken(UInt(payloads.count)))
         #expect(offer == .taken)
     }
 }

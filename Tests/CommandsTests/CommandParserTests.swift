@@ -54,7 +54,7 @@ import Testing
         ("1d", .seconds(86_400)), ("2m", .seconds(120)), ("1000us", .milliseconds(1)), ("1000000ns", .milliseconds(1)),
         ("0.001s", .milliseconds(1)),
     ]) func durations(text: String, interval: Interval) throws {
-        #expect(try parse(#"{"actuator":"a","value":0,"for":"\#(text)"}"#).hold == interval)
+        #expect(try parse(#"{"actuator":"a","value":0,"for":"\#(text)"}"#).assignments[0].hold == interval)
     }
 
     @Test(arguments: [
@@ -122,12 +122,18 @@ import Testing
             #"{"actuator":"a","value":1,"expires":1795217930000}"#,
             "expires is 1795217930000, expected seconds (not milliseconds) since 1970"
         ),
-        (#"{"actuator":"a","valeu":1}"#, "unknown key \"valeu\", expected id, actuator, value, for or expires"),
+        (
+            #"{"actuator":"a","valeu":1}"#,
+            "unknown key \"valeu\", expected id, actuator, value, for, expires, priority, safe, query or group"
+        ),
         (
             #"{"actuator":"a","value":1,"For":"1s"}"#,
-            "unknown key \"For\", expected id, actuator, value, for or expires"
+            "unknown key \"For\", expected id, actuator, value, for, expires, priority, safe, query or group"
         ),
-        (#"{"actuator":"a","value":1,"":1}"#, "unknown key \"\", expected id, actuator, value, for or expires"),
+        (
+            #"{"actuator":"a","value":1,"":1}"#,
+            "unknown key \"\", expected id, actuator, value, for, expires, priority, safe, query or group"
+        ),
     ]) func noCommand(text: String, reason: String) {
         #expect(refusal(text)?.reason == reason)
     }

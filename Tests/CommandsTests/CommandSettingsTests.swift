@@ -1,3 +1,4 @@
+import Actuators
 import Commands
 import Configuration
 import Platform
@@ -27,13 +28,16 @@ import Testing
     @Test func allKeys() {
         let (settings, problems) = decode([
             "topics": ["c", "c.{node}", "{layer}.c"], "replies": "r.{node}", "max_age": "5s", "max_size": "1KiB",
+            "remember": "2000", "path": "/x/commands.db", "state": "states.{node}",
+            "on_disconnect": mapping(["after": "5s", "do": "safe"]),
         ])
         #expect(problems == [])
         #expect(
             settings
                 == CommandSettings(
                     topics: ["c", "c.pi-01", "greenhouse.c"], replies: "r.pi-01", maxAge: .seconds(5),
-                    maximumSize: 1_024, isExplicit: true))
+                    maximumSize: 1_024, remember: 2_000, path: "/x/commands.db", state: "states.pi-01",
+                    onDisconnect: .safe(after: .seconds(5)), isExplicit: true))
     }
 
     @Test func nothing() {
@@ -57,13 +61,24 @@ import Testing
         ("topics", "^c.*", "commands.topics is \"^c.*\""),
         ("topics", "c.{nod}", "no other placeholders than {node} and {layer}"),
         ("max_age", "0s", "commands.max_age is \"0s\""),
-        ("key_file", "k", "commands.key_file: not in this version"),
+        ("key_file", "/absent", "commands.key_file: open /absent: No such file or directory (errno 2)"),
         ("rate_limit", "1", "commands.rate_limit: not in this version"),
+        ("remember", "10", "commands.remember is \"10\""),
+        ("state", "commands", "commands.state is \"commands\", which is a topic of commands, too"),
+        ("on_disconnect", "safe", "commands.on_disconnect is \"safe\""),
         ("topcis", "c", "commands.topcis is no known key"),
     ]) func problems(key: String, value: String, problem: String) {
         let (_, problems) = decode([key: scalar(value)])
         #expect(problems.count == 1, "\(problems)")
         #expect(problems.first?.contains(problem) == true, "\(problems)")
+    }
+
+    @Test func withoutABroker() {
+        #expect(decode(["on_disconnect": mapping(["do": "hold"])]).0.onDisconnect == .hold)
+        #expect(decode([:]).0.onDisconnect == .safe(after: .seconds(60)))
+        let (_, problems) = decode(["on_disconnect": mapping(["do": "hold", "after": "5s"])])
+        #expect(problems.count == 1)
+        #expect(problems.first?.contains("on_disconnect.after stands beside do: hold") == true, "\(problems)")
     }
 
     @Test func aLayerThatIsNotThere() {

@@ -14,6 +14,9 @@ final class Station {
     let hardware: SimulatedHardware
     let actuators: [Actuator]
     private(set) var replies: [Reply] = []
+    /// All replies, those that were forgotten included.
+    private(set) var count = 0
+    private(set) var queried: [String] = []
     private(set) var processor: CommandProcessor! = nil
     private var offset: Int64 = 0
 
@@ -31,7 +34,7 @@ final class Station {
     /// In seconds since 1970.
     var seconds: Int64 { now / 1_000 }
 
-    init(maxAge: Interval = .seconds(30), recentCapacity: Int = 1_000) throws {
+    init(maxAge: Interval = .seconds(30), recentCapacity: Int = 1_000, keys: Keyring? = nil) throws {
         let log = LogRecorder().log
         hardware = SimulatedHardware(loop: loop)
         let pump = GPIOOutput.Settings(line: line).plan
@@ -43,11 +46,19 @@ final class Station {
             try ActuatorPlan(id: "dimmer", driver: dimmer).open(on: hardware, loop: loop, log: log),
             try ActuatorPlan(id: "valve", driver: valve).open(on: hardware, loop: loop, log: log),
         ]
-        let settings = CommandSettings(topics: [], maxAge: maxAge)
+        let settings = CommandSettings(topics: [], maxAge: maxAge, keys: keys, remember: recentCapacity)
         processor = CommandProcessor(
-            node: "pi-01", settings: settings, actuators: actuators, time: loop, log: log,
-            recentCapacity: recentCapacity
-        ) { [unowned self] in replies.append($0) }
+            node: "pi-01", settings: settings, actuators: actuators, loop: loop, log: log
+        ) { [unowned self] in
+            replies.append($0)
+            count += 1
+        }
+        processor.onQuery = { [unowned self] in queried = $0.map { $0.id } }
+    }
+
+    /// Forgets all but the last replies.
+    func forget(keeping last: Int) {
+        if replies.count > 10 * last { replies.removeFirst(replies.count - last) }
     }
 
     /// Hands over a message at the next offset of commands/0, sent `age` ago.
@@ -55,6 +66,19 @@ final class Station {
 
     func send(_ bytes: [UInt8], age: Interval = .zero) {
         send(bytes, offset: offset, timestamp: now - age.milliseconds)
+        offset += 1
+    }
+
+    func send(signed text: String, by key: SigningKey) {
+        let payload = Array(text.utf8)
+        let signature = payload.withUnsafeBytes { key.sign($0) } ?? []
+        payload.withUnsafeBytes { payload in
+            signature.withUnsafeBytes { signature in
+                processor.handle(
+                    payload: payload, signature: signature, topic: "commands", partition: 0, offset: offset,
+                    timestampMilliseconds: now)
+            }
+        }
         offset += 1
     }
 

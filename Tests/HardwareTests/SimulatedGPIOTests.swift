@@ -59,7 +59,7 @@ import Testing
         let error = GPIOError(line: button, cause: .busy(consumer: "spi0 CS0"))
         #expect(error.description == "GPIO pinctrl-bcm2711 17: in use by \"spi0 CS0\"")
         let anywhere = GPIOError(line: pump, cause: .noSuchLine)
-        #expect(anywhere.description == "GPIO GPIO27: no such line (gpioinfo lists them)")
+        #expect(anywhere.description == "GPIO GPIO27: no such line (kedge scan lists them)")
         let first = GPIOError(line: LineReference(chip: nil, line: .offset(4)), cause: .permission)
         #expect(first.description == "GPIO gpiochip0 4: permission denied; the user must be in the group gpio")
     }

@@ -122,7 +122,8 @@ final class TestProducer {
         let token = DeliveryToken(next)
         let answer = Array(key.utf8).withUnsafeBytes { key in
             Array(id.utf8).withUnsafeBytes { id in
-                producer.offer(topic: topic, key: key, payload: UnsafeRawBufferPointer(memory), id: id, token: token)
+                producer.offer(
+                    topic: topic, key: key, payload: UnsafeRawBufferPointer(memory), id: id, position: 0, token: token)
             }
         }
         if answer == .taken {

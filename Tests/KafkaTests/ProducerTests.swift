@@ -53,6 +53,37 @@ import Testing
         #expect(watcher.received.allSatisfy { $0.key.isEmpty && $0.id == nil })
     }
 
+    @Test func aCommandCarriesItsSignature() throws {
+        let fixture = try Fixture()
+        let topic = try fixture.topic("commands")
+        let producer = try fixture.producer()
+        let id = try producer.producer.topic(named: topic)
+        for signature in ["ops:00ff", ""] {
+            // Not one of the buffers is there any more when it is sent.
+            let offer = Array("{\"id\":\"\(signature)\"}".utf8).withUnsafeBytes { payload in
+                Array("key".utf8).withUnsafeBytes { key in
+                    Array(signature.utf8).withUnsafeBytes { signature in
+                        producer.producer.offer(
+                            command: payload, topic: id, key: key, signature: signature, token: DeliveryToken(1))
+                    }
+                }
+            }
+            #expect(offer == .taken)
+        }
+        let watcher = try fixture.watcher(topic, from: .beginning)
+        var signatures: [String?] = []
+        let handler = watcher.watcher.onMessage
+        watcher.watcher.onMessage = { message in
+            signatures.append(message.header("sig").map { String(decoding: $0, as: UTF8.self) })
+            handler?(message)
+        }
+        #expect(try fixture.wait { signatures.count == 2 })
+        #expect(signatures == ["ops:00ff", nil])
+        #expect(watcher.received.map(\.key) == ["key", "key"])
+        #expect(watcher.received.map(\.text) == [#"{"id":"ops:00ff"}"#, #"{"id":""}"#])
+        #expect(producer.producer.counters.outstanding == 0)
+    }
+
     @Test func oneNameHasOneTopicAndAnIllegalOneIsRefused() throws {
         let fixture = try Fixture(mocked: true)
         let producer = try fixture.producer()
@@ -264,7 +295,8 @@ import Testing
         }
         let empty = UnsafeRawBufferPointer(start: nil, count: 0)
         for number in UInt(0)..<10 {
-            _ = producer?.offer(topic: id, key: empty, payload: empty, id: empty, token: DeliveryToken(number))
+            _ = producer?.offer(
+                topic: id, key: empty, payload: empty, id: empty, position: 0, token: DeliveryToken(number))
         }
         #expect(try fixture.wait { reports == 10 && producer == nil })
     }

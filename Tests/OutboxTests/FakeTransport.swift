@@ -8,6 +8,7 @@ final class FakeTransport: RecordTransport {
         let key: [UInt8]
         let id: String
         let token: DeliveryToken
+        let position: Int64
         let payload: UnsafeRawBufferPointer
         let copy: [UInt8]
 
@@ -31,13 +32,14 @@ final class FakeTransport: RecordTransport {
 
     func offer(
         topic: TopicID, key: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer,
-        token: DeliveryToken
+        position: Int64, token: DeliveryToken
     ) -> Offer {
         offers += 1
         if let refusal { return .refused(refusal) }
         if held.count >= room { return .full }
         let taken = Taken(
-            topic: topic, key: Array(key), id: String(decoding: id, as: UTF8.self), token: token, payload: payload,
+            topic: topic, key: Array(key), id: String(decoding: id, as: UTF8.self), token: token, position: position,
+            payload: payload,
             copy: Array(payload))
         held.append(taken)
         log.append(taken.text)

@@ -12,7 +12,7 @@ import Testing
     }
 
     private func record(
-        _ sample: Sample, _ settings: RecordSettings = RecordSettings(), clock: ClockState = .synchronized
+        _ sample: Sample, _ settings: RecordSettings = RecordSettings(), clock: ClockState = .synchronised
     ) -> String {
         let encoder = RecordEncoder(settings: settings, series: [temperature])
         // Exactly what was promised to be enough.
@@ -26,6 +26,25 @@ import Testing
         #expect(
             record(sample(.number(21.53)))
                 == #"{"sensorID":"greenhouse.temperature","value":21.53,"timestamp":1795217922.298}"#)
+    }
+
+    /// A record that an earlier start of the machine has left on disk.
+    @Test func whatWasNeverSynchronisedIsUncertainLater() {
+        func stored(_ text: String) -> String {
+            Array(text.utf8).withUnsafeBytes { payload in
+                written(payload.count + UnsyncedRecord.growth) {
+                    UnsyncedRecord.writeUncertain(payload, to: &$0)
+                    #expect(!$0.isOverflowed)
+                }
+            }
+        }
+        #expect(
+            stored(record(sample(.number(1.5)), clock: .unsynced)) == record(sample(.number(1.5)), clock: .uncertain))
+        for clock in [ClockState.synchronised, .corrected, .uncertain] {
+            let text = record(sample(.text(#","clock":"unsynced"}"#)), clock: clock)
+            #expect(stored(text) == text)
+        }
+        for text in ["", "{}", #","clock":"unsynced"}"#] { #expect(stored(text) == text) }
     }
 
     @Test func everyKindOfValue() {

@@ -196,7 +196,7 @@ struct IntegerCompensation {
         let wait = try driver.trigger()
         // The humidity setting takes effect with the write of ctrl_meas that follows it (BME280 5.4.3).
         #expect(bus.written.map { $0.register } == [0xE0, 0xF5, 0xF2, 0xF4])
-        #expect(bus.written.map { $0.value } == [0xB6, 4 << 2, 3, 2 << 5 | 5 << 2 | 1])
+        #expect(bus.written.map { $0.value } == [0xB6, 0xA0 | 4 << 2, 3, 2 << 5 | 5 << 2 | 1])
         // 1.25 + 2.3*2 + 2.3*16 + 0.575 + 2.3*4 + 0.575 ms
         #expect(wait == .microseconds(53_000))
         // The longest of the BMP280's table 13: 16 and 2 conversions, 43.2 ms.
@@ -236,6 +236,7 @@ struct IntegerCompensation {
                 let bus = BoschVector.room.bus(id: model == .bme280 ? 0x60 : 0x58)
                 let driver = driver(bus, model)
                 try driver.prepare()
+                _ = try driver.trigger()
                 for index in 0xF7..<0xFF { bus.registers[index] = filler }
                 var values: [Value] = []
                 // Only the bus's resting levels: some constants are a possible measurement.
@@ -256,11 +257,15 @@ struct IntegerCompensation {
             ("still measuring after the longest time of the data sheet", [0xF3: 0x08]),
             ("a temperature outside -40 to 85 degrees Celsius", [0xFA: 0xFF]),
             ("a pressure outside 300 to 1100 hPa", [0xF7: 0xF0]),
+            ("the chip does not have the settings that were written to it", [0xF2: 0]),
+            ("the chip does not have the settings that were written to it", [0xF4: 0]),
+            ("the chip does not have the settings that were written to it", [0xF5: 0]),
         ]
         for (text, registers) in changes {
             let bus = BoschVector.room.bus()
             let driver = driver(bus)
             try driver.prepare()
+            _ = try driver.trigger()
             for (register, value) in registers { bus.registers[register] = value }
             var values: [Value] = []
             #expect(throws: SensorError.invalidData(text)) { try driver.collect(into: &values) }

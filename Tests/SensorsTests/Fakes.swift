@@ -50,6 +50,7 @@ final class FakeBus: I2CBus {
     func writeByte(_ address: UInt8, register: UInt8, _ value: UInt8) throws(I2CError) {
         try begin(address, register)
         written.append((register, value))
+        registers[Int(register)] = value
     }
 
     func readWord(_ address: UInt8, register: UInt8) throws(I2CError) -> UInt16 { 0 }
@@ -69,6 +70,7 @@ final class FakeLine: GPIOLine {
     var level = false
     var failure: GPIOError?
     var lostEdges: UInt64 = 0
+    var overruns: UInt64 = 0
     private var waiting: [EdgeEvent] = []
     private let event: Descriptor?
     /// Runs after each read of the level.

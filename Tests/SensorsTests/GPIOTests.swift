@@ -1,3 +1,4 @@
+import CShim
 import Configuration
 import Hardware
 import Platform
@@ -117,6 +118,40 @@ import Testing
         #expect(bench.sampler.status(0).lost == 3)
         #expect(
             bench.recorder.lines == ["warning: sensor a: 3 edges lost: they came faster than they could be read"])
+    }
+
+    /// As on a kernel that wakes nobody when a chip goes.
+    @Test func aLineThatVanishesInSilenceIsMissed() {
+        let bench = Bench()
+        let gpio = FakeGPIO()
+        bench.add(level(gpio))
+        bench.sampler.start()
+        let gone = SystemError(call: "read", code: ENODEV, subject: "line")
+        gpio.line?.failure = GPIOError(line: line, cause: .system(gone))
+        gpio.failure = GPIOError(line: line, cause: .noSuchChip)
+        bench.loop.advance(by: .seconds(60))
+        #expect(bench.samples.map { $0.quality } == [.good, .bad(reason: "gpio")])
+        gpio.failure = nil
+        bench.loop.advance(by: .seconds(60))
+        #expect(bench.samples.map { $0.quality } == [.good, .bad(reason: "gpio"), .good])
+    }
+
+    @Test func anOverrunMarksTheNextLevel() {
+        let bench = Bench()
+        let gpio = FakeGPIO()
+        bench.add(level(gpio))
+        bench.sampler.start()
+        gpio.line?.edge(true, at: bench.loop.now)
+        bench.loop.poll()
+        gpio.line?.overruns = 1
+        gpio.line?.edge(false, at: bench.loop.now)
+        gpio.line?.edge(true, at: bench.loop.now)
+        bench.loop.poll()
+        #expect(bench.samples.map { $0.quality } == [.good, .good, .uncertain(reason: "lost-edges"), .good])
+        #expect(
+            bench.recorder.lines == [
+                "warning: sensor a: edges may have been lost: they came faster than they could be read"
+            ])
     }
 
     @Test func aLineThatIsBusyIsTriedAgainAndReportedOnce() {
@@ -245,6 +280,20 @@ import Testing
         let uncertain = Quality.uncertain(reason: "lost-edges")
         #expect(bench.samples.map { $0.quality } == [uncertain, uncertain, .good, .good])
         #expect(bench.sampler.status(0).lost == 40)
+        #expect(bench.recorder.lines.count == 1)
+    }
+
+    @Test func edgesThatMayBeLostMakeThePeriodUncertain() {
+        let bench = Bench()
+        let gpio = FakeGPIO()
+        bench.add(counter(gpio), channels: channels)
+        bench.sampler.start()
+        for _ in 0..<16 { gpio.line?.edge(true, at: bench.loop.now) }
+        gpio.line?.overruns = 1
+        bench.loop.advance(by: .seconds(120))
+        #expect(pairs(bench) == [[.integer(16), .integer(16)], [.integer(0), .integer(16)]])
+        let uncertain = Quality.uncertain(reason: "lost-edges")
+        #expect(bench.samples.map { $0.quality } == [uncertain, uncertain, .good, .good])
         #expect(bench.recorder.lines.count == 1)
     }
 

@@ -77,10 +77,10 @@ import Testing
                 "oversampling": mapping(["temperature": "2", "pressure": "16", "humidity": "4"]),
             ]))
         #expect(problems == [])
-        #expect(bosch(plans.first)?.written.map { $0.value } == [0xB6, 4 << 2, 3, 2 << 5 | 5 << 2 | 1])
+        #expect(bosch(plans.first)?.written.map { $0.value } == [0xB6, 0xA0 | 4 << 2, 3, 2 << 5 | 5 << 2 | 1])
         #expect(plans.first?.every == .seconds(60))
         let plain = decode(mapping(["id": "a", "driver": "bme280", "bus": "i2c-1"]))
-        #expect(bosch(plain.plans.first)?.written.map { $0.value } == [0xB6, 0, 1, 1 << 5 | 1 << 2 | 1])
+        #expect(bosch(plain.plans.first)?.written.map { $0.value } == [0xB6, 0xA0, 1, 1 << 5 | 1 << 2 | 1])
     }
 
     @Test func everyWaveformAndAReplay() throws {

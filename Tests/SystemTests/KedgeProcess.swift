@@ -63,7 +63,8 @@ final class KedgeProcess {
         return [candidates.first { FileManager.default.isExecutableFile(atPath: $0) } ?? candidates[1]]
     }
 
-    init(_ arguments: [String], environment: [String: String] = [:]) throws {
+    /// - Parameter input: what standard input is; nothing by default.
+    init(_ arguments: [String], environment: [String: String] = [:], input: Any = FileHandle.nullDevice) throws {
         name = arguments.joined(separator: " ")
         let words = Self.command + arguments
         process.executableURL = URL(fileURLWithPath: words[0])
@@ -73,7 +74,7 @@ final class KedgeProcess {
         let errorPipe = Pipe()
         process.standardOutput = outputPipe
         process.standardError = errorPipe
-        process.standardInput = FileHandle.nullDevice
+        process.standardInput = input
         try process.run()
         output.collect(from: outputPipe.fileHandleForReading)
         errors.collect(from: errorPipe.fileHandleForReading)
@@ -144,6 +145,13 @@ final class KedgeProcess {
             return nil
         }
         let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+        return line.flatMap { Int($0.filter { $0.isNumber }) }
+    }
+
+    /// Bytes that the process has caused to be written to storage (`write_bytes` of /proc/PID/io, proc(5)).
+    var storageBytes: Int? {
+        guard let io = try? String(contentsOfFile: "/proc/\(identifier)/io", encoding: .utf8) else { return nil }
+        let line = io.split(separator: "\n").first { $0.hasPrefix("write_bytes:") }
         return line.flatMap { Int($0.filter { $0.isNumber }) }
     }
 

@@ -3,7 +3,7 @@ import Testing
 
 /// What a user meets before anything runs.
 @Suite struct UsageTests {
-    @Test(arguments: ["run", "check", "read", "watch", "send", "broker", "demo"])
+    @Test(arguments: ["run", "check", "read", "scan", "watch", "send", "keygen", "outbox", "broker", "demo"])
     func helpDescribesTheCommandAndSucceeds(name: String) throws {
         let result = try KedgeProcess.run(name, "--help")
         #expect(result.code == 0)
@@ -20,15 +20,23 @@ import Testing
     @Test func theOverviewListsEveryCommand() throws {
         let result = try KedgeProcess.run("--help")
         #expect(result.code == 0)
-        for name in ["run", "check", "read", "watch", "send", "broker", "demo"] {
+        for name in ["run", "check", "read", "scan", "watch", "send", "keygen", "outbox", "broker", "demo"] {
             #expect(result.output.contains { $0.hasPrefix("  \(name) ") })
         }
     }
 
     @Test(arguments: [
-        [], ["fly"], ["run", "--fly"], ["run", "a", "b"], ["watch"], ["send", "pump"], ["broker", "-n", "none"],
+        [], ["fly"], ["run", "--fly"], ["run", "a", "b"], ["watch"], ["send", "pump"],
+        ["send", "pump", "1", "--expect", "0"],
+        ["send", "pump", "1", "--priority", "256"], ["send", "--for", "1s"], ["send", "--safe"],
+        ["send", "pump", "1", "--query"], ["send", "pump", "1", "--key-id", "a"],
+        ["keygen"], ["keygen", "--type", "rsa", "a"], ["keygen", "--type", "ed25519", "--id", "a"],
+        ["keygen", "--id", "a:b"], ["broker", "-n", "none"],
         ["broker", "-n"], ["demo", "--for", "5 parsecs"], ["watch", "sensors", "--for", "5"],
-        ["watch", "sensors", "--from", "the moon"], ["watch", "a b", "-b", "127.0.0.1:1"], ["check", "--hardware=yes"],
+        ["watch", "sensors", "--from", "the moon"], ["watch", "a b", "-b", "127.0.0.1:1"], ["scan", "i2c-1"],
+        ["scan", "--bus"], ["check", "--hardware=yes"],
+        ["outbox"], ["outbox", "fly", "--path", "x"], ["outbox", "drop", "--path", "x"],
+        ["outbox", "recover", "--path", "x"],
     ])
     func wrongUsageEndsWith64AndSaysWhy(arguments: [String]) throws {
         let process = try KedgeProcess(arguments)
@@ -68,6 +76,27 @@ import Testing
                 #expect(text.contains(expected), "\(command): \(expected) is missing in:\n\(text)")
             }
         }
+    }
+
+    @Test func theHardwareOfActuatorsIsAskedFor() throws {
+        let folder = try TemporaryFolder()
+        let file = try folder.file(
+            "kedge.yaml",
+            """
+            node: pi-01
+            kafka: { all: { bootstrap.servers: "127.0.0.1:9092" } }
+            buses: { desk: { simulated: true } }
+            actuators:
+              - { id: there, driver: pca9685, bus: desk, address: 0x77, channel: 3 }
+              - { id: absent, driver: mcp23017, bus: desk, address: 0x21, line: 3 }
+              - { id: fan, driver: pwm, chip: \(folder.path)/pwmchip0, channel: 0 }
+            """)
+        let result = try KedgeProcess.run("check", "--hardware", file)
+        #expect(result.code == 69)
+        // A BMP280, which answers all the same.
+        #expect(result.output.contains("actuator there: ok"))
+        #expect(result.errors.contains { $0.hasPrefix("actuator absent: desk 0x21: no acknowledge") })
+        #expect(result.errors.contains("actuator fan: \(folder.path)/pwmchip0: not there"))
     }
 
     @Test func anAbsentConfigurationIsNamed() throws {

@@ -6,6 +6,8 @@ public final class ManualLoop: Loop, TimeSource {
     public private(set) var now: Instant
     /// May be stepped at will; also moves with `advance`.
     public var wallTime: WallTime
+    public private(set) var isSynchronised = true
+    public func setSynchronised(_ isSynchronised: Bool) { self.isSynchronised = isSynchronised }
     private var timers = TimerQueue()
     private var watchers: [Int32: () -> Void] = [:]
 

@@ -136,6 +136,7 @@ extension LineSettings {
             result.active = active
         }
         result.active_low = activeLow
+        result.open_drain = drive == .openDrain
         switch bias {
         case .asIs: result.bias = Int32(KEDGE_GPIO_BIAS_AS_IS)
         case .disabled: result.bias = Int32(KEDGE_GPIO_BIAS_DISABLED)

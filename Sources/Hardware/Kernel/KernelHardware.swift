@@ -19,4 +19,10 @@ public final class KernelHardware: Hardware {
         attach(bus)
         return bus
     }
+
+    public func findBuses() -> [FoundBus] { KernelSurvey().buses() }
+
+    public func holder(of address: UInt8, on path: String) -> String? {
+        KernelSurvey().holder(of: address, on: path)
+    }
 }

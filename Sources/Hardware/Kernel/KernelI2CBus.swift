@@ -10,6 +10,7 @@ import Platform
 public final class KernelI2CBus: I2CBus {
     public let name: String
     private let descriptor: Descriptor
+    public let functions: BusFunctions
     /// Whether the adapter does plain I2C; otherwise only what SMBus has.
     private let plain: Bool
     private var selected: UInt8?
@@ -20,10 +21,11 @@ public final class KernelI2CBus: I2CBus {
     /// `i2c-dev` refuses longer messages.
     private static let longest = 8_192
 
-    private init(name: String, descriptor: Descriptor, plain: Bool) {
+    private init(name: String, descriptor: Descriptor, functions: BusFunctions) {
         self.name = name
         self.descriptor = descriptor
-        self.plain = plain
+        self.functions = functions
+        plain = functions.has(.plain)
     }
 
     // Not an initializer: Embedded Swift 6.3 leaks the object of a class whose initializer throws before all is set,
@@ -36,7 +38,8 @@ public final class KernelI2CBus: I2CBus {
         var functions: UInt = 0
         try systemCall("ioctl I2C_FUNCS", on: path) { kedge_i2c_functions(descriptor.number, &functions) }
         try systemCall("ioctl I2C_TIMEOUT", on: path) { kedge_i2c_bound(descriptor.number, timeout, retries) }
-        return KernelI2CBus(name: name, descriptor: descriptor, plain: functions & UInt(I2C_FUNC_I2C) != 0)
+        return KernelI2CBus(
+            name: name, descriptor: descriptor, functions: BusFunctions(bits: UInt32(truncatingIfNeeded: functions)))
     }
 
     /// Makes a call to the device at `address`; what it returns is never negative.
@@ -86,6 +89,8 @@ public final class KernelI2CBus: I2CBus {
         default: throw refuse(address, EOPNOTSUPP)
         }
     }
+
+    public func quick(_ address: UInt8) throws(I2CError) { try call(address) { kedge_i2c_quick($0) } }
 
     public func readByte(_ address: UInt8) throws(I2CError) -> UInt8 {
         UInt8(truncatingIfNeeded: try call(address) { i2c_smbus_read_byte($0) })

@@ -4,7 +4,8 @@ import Platform
 /// A line that the kernel holds for us.
 ///
 /// `read` of a debounced line gives the level that lasted: the kernel's debouncer does (libgpiod 2), and so
-/// does ours (1.6). `lostEdges` counts gaps in the kernel's numbering of the line's edges; 1.6 has none.
+/// does ours (1.6). `lostEdges` counts gaps in the kernel's numbering of the line's edges; 1.6 has none, so that there a full
+/// FIFO is all that can be noticed.
 final class KernelLine: GPIOLine {
     private let handle: OpaquePointer
     private let reference: LineReference
@@ -14,7 +15,9 @@ final class KernelLine: GPIOLine {
     private var timer: SettlingTimer?
     private var sequence: UInt32 = 0
     private(set) var lostEdges: UInt64 = 0
+    private(set) var overruns: UInt64 = 0
 
+    /// What the FIFO of the kernel's first interface holds, too.
     private static let capacity = 16
     private let events = UnsafeMutablePointer<kedge_gpio_event>.allocate(capacity: capacity)
 
@@ -89,6 +92,8 @@ final class KernelLine: GPIOLine {
                 }
                 guard let count, count > 0 else { break }
                 for index in 0..<Int(count) { accept(events[index], body) }
+                // Our debouncer measures the level at the end: to it a missing bounce is none.
+                if count == Self.capacity, events[0].sequence == 0, debouncer == nil { overruns += 1 }
                 if count < Self.capacity { break }
             }
         } catch {

@@ -66,6 +66,19 @@ public final class SimulatedGPIO: GPIO {
         if let consumer = try find(line).consumer { throw GPIOError(line: line, cause: .busy(consumer: consumer)) }
     }
 
+    public func survey() -> [FoundChip] {
+        chips.filter { $0.present }.map { chip in
+            var lines: [FoundChip.Line] = []
+            for (offset, pin) in chip.pins.enumerated() {
+                lines.append(
+                    FoundChip.Line(
+                        offset: UInt32(truncatingIfNeeded: offset), name: pin.name, consumer: pin.consumer,
+                        isOutput: pin.isOutput))
+            }
+            return FoundChip(name: chip.name, label: chip.label, lines: lines)
+        }
+    }
+
     private func find(_ line: LineReference) throws(GPIOError) -> SimulatedPin {
         let present = chips.filter { $0.present }
         let candidates = line.chip.map { wanted in present.filter { $0.answers(to: wanted) } } ?? present
@@ -101,6 +114,11 @@ public final class SimulatedGPIO: GPIO {
     /// The physical levels to which the line's requests drove it, beginning with the level at the first request. The latest 1,024.
     public func history(_ line: LineReference) throws(GPIOError) -> [SimulatedLevel] { try find(line).history }
 
+    /// Calls `body` with the physical level that a request of ours drives the line to, whenever it does; `nil` when it lets go.
+    public func onOutput(_ line: LineReference, _ body: ((Bool?) -> Void)?) throws(GPIOError) {
+        try find(line).onOutput = body
+    }
+
     /// Somebody else takes the line (`nil`: and gives it back). A request of ours that holds it stays.
     public func occupy(_ line: LineReference, by consumer: String?) throws(GPIOError) {
         try find(line).occupant = consumer
@@ -124,6 +142,7 @@ public final class SimulatedGPIO: GPIO {
 final class SimulatedPin {
     let name: String
     var occupant: String?
+    var onOutput: ((Bool?) -> Void)?
     /// The request that holds it; the line takes itself out when it goes.
     unowned(unsafe) var line: SimulatedLine?
     private(set) var history: [SimulatedLevel] = []
@@ -141,8 +160,11 @@ final class SimulatedPin {
 
     var activeLow: Bool { line?.settings.activeLow ?? false }
 
-    /// The physical level. A line that nobody drives follows its bias, and is low without one.
-    var high: Bool { outside ?? inside ?? (line?.settings.bias == .pullUp) }
+    var isOutput: Bool { line.map { $0.settings.direction != .input } ?? false }
+
+    /// The physical level. A line that nobody drives follows its bias, and is low without one; an open drain is taken to
+    /// have a resistor that pulls it up.
+    var high: Bool { outside ?? inside ?? (line?.settings.bias == .pullUp || line?.settings.drive == .openDrain) }
 
     func drive(_ high: Bool?) {
         let before = self.high
@@ -155,6 +177,7 @@ final class SimulatedPin {
         inside = high
         if history.count == 1_024 { history.removeFirst() }
         history.append(SimulatedLevel(high: high, timestamp: time.now))
+        onOutput?(high)
     }
 
     func vanish() {

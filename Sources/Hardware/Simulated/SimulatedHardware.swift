@@ -31,4 +31,17 @@ public final class SimulatedHardware: Hardware {
         }
         return bus(settings.name)
     }
+
+    public func findBuses() -> [FoundBus] {
+        var found: [FoundBus] = []
+        for bus in buses where !contains(missingBuses, bus.name) {
+            found.append(FoundBus(name: bus.name, path: joined("/dev/", bus.name), adapter: "simulated"))
+        }
+        return found
+    }
+
+    public func holder(of address: UInt8, on path: String) -> String? {
+        for bus in buses where sameBytes(joined("/dev/", bus.name), path) { return bus.holder(of: address) }
+        return nil
+    }
 }

@@ -19,6 +19,12 @@ public enum SimulatedI2CFault: Sendable {
     case arbitrationLost
     /// The transfer succeeds, but what was read is inverted.
     case garbage
+    /// The transfer succeeds, but what was read is random.
+    case noise
+    /// SDA is low: whatever is sent is acknowledged, and all that is read is zero. The device does not see the transfer.
+    case stuckLow
+    /// The device gets what was written inverted, but for the first byte, and answers as ever.
+    case garbledWrite
 }
 
 /// A bus whose devices are objects. SMBus calls and plain transfers are the same bytes to a device.
@@ -36,7 +42,10 @@ public final class SimulatedI2CBus: I2CBus {
     public var fault: ((UInt8) -> SimulatedI2CFault?)?
     /// Transfers made, those that failed included.
     public private(set) var transfers: UInt64 = 0
+    public var functions = BusFunctions.all
     private var devices: [(address: UInt8, device: any SimulatedI2CDevice)] = []
+    private var holders: [(address: UInt8, driver: String)] = []
+    private var noise: UInt64 = 0
 
     public init(name: String) { self.name = name }
 
@@ -49,6 +58,12 @@ public final class SimulatedI2CBus: I2CBus {
     /// Takes the device away: the address does not answer any more (`ENXIO`).
     public func detach(_ address: UInt8) { devices.removeAll { $0.address == address } }
 
+    /// Lets a driver of the kernel have the address: transfers to it fail with `EBUSY`.
+    public func hold(_ address: UInt8, by driver: String) { holders.append((address, driver)) }
+
+    /// The driver that has the address.
+    func holder(of address: UInt8) -> String? { holders.first { $0.address == address }?.driver }
+
     /// Lets about one transfer in `count` go wrong, the same ones for the same seed.
     public func injectFaults(
         oneIn count: UInt64, seed: UInt64, _ kinds: [SimulatedI2CFault] = [.noAcknowledge, .timeout, .garbage]
@@ -60,14 +75,14 @@ public final class SimulatedI2CBus: I2CBus {
         }
     }
 
-    private func exchange(
-        _ address: UInt8, _ register: UInt8?, _ write: UnsafeRawBufferPointer,
-        _ read: UnsafeMutableRawBufferPointer
-    ) throws(I2CError) {
+    /// Lets the transfer's time pass.
+    /// - Returns: what else goes wrong with it.
+    private func begin(_ address: UInt8, _ register: UInt8?) throws(I2CError) -> SimulatedI2CFault? {
         func failure(_ code: Int32) -> I2CError {
             I2CError(bus: name, address: address, register: register, code: code)
         }
-        guard address < 0x80, write.count + read.count > 0 else { throw failure(EINVAL) }
+        guard address < 0x80 else { throw failure(EINVAL) }
+        if holder(of: address) != nil { throw failure(EBUSY) }
         transfers += 1
         let fault = fault?(address)
         wait?(fault == .timeout ? timeout : latency)
@@ -75,12 +90,53 @@ public final class SimulatedI2CBus: I2CBus {
         case .noAcknowledge: throw failure(EREMOTEIO)
         case .timeout: throw failure(ETIMEDOUT)
         case .arbitrationLost: throw failure(EAGAIN)
-        case .garbage, nil: break
+        default: return fault
         }
-        guard let device = devices.first(where: { $0.address == address })?.device else { throw failure(ENXIO) }
-        if write.count > 0 && !device.receive(write) { throw failure(EREMOTEIO) }
-        if read.count > 0 && !device.send(into: read) { throw failure(EREMOTEIO) }
-        if fault == .garbage { for index in read.indices { read[index] = ~read[index] } }
+    }
+
+    private func device(_ address: UInt8, _ register: UInt8?) throws(I2CError) -> any SimulatedI2CDevice {
+        if let entry = devices.first(where: { $0.address == address }) { return entry.device }
+        throw I2CError(bus: name, address: address, register: register, code: ENXIO)
+    }
+
+    private func exchange(
+        _ address: UInt8, _ register: UInt8?, _ write: UnsafeRawBufferPointer,
+        _ read: UnsafeMutableRawBufferPointer
+    ) throws(I2CError) {
+        guard write.count + read.count > 0 else {
+            throw I2CError(bus: name, address: address, register: register, code: EINVAL)
+        }
+        let fault = try begin(address, register)
+        if fault == .stuckLow {
+            for index in read.indices { read[index] = 0 }
+            return
+        }
+        let device = try device(address, register)
+        let silent = I2CError(bus: name, address: address, register: register, code: EREMOTEIO)
+        if write.count > 0 && !receive(write, device, garbled: fault == .garbledWrite) { throw silent }
+        if read.count > 0 && !device.send(into: read) { throw silent }
+        switch fault {
+        case .garbage: for index in read.indices { read[index] = ~read[index] }
+        case .noise: for index in read.indices { read[index] = UInt8(truncatingIfNeeded: nextRandom(&noise)) }
+        default: break
+        }
+    }
+
+    private func receive(
+        _ bytes: UnsafeRawBufferPointer, _ device: any SimulatedI2CDevice, garbled: Bool
+    ) -> Bool {
+        guard garbled else { return device.receive(bytes) }
+        var inverted = Array(bytes)
+        for index in inverted.indices.dropFirst() { inverted[index] = ~inverted[index] }
+        return inverted.withUnsafeBytes { device.receive($0) }
+    }
+
+    public func quick(_ address: UInt8) throws(I2CError) {
+        guard functions.has(.quick) else {
+            throw I2CError(bus: name, address: address, register: nil, code: EOPNOTSUPP)
+        }
+        if try begin(address, nil) == .stuckLow { return }
+        _ = try device(address, nil)
     }
 
     /// Writes up to three bytes, then reads up to two.

@@ -27,7 +27,7 @@ final class SimulatedLine: GPIOLine {
         self.event = event
         pin.line = self
         switch settings.direction {
-        case .output(let active): pin.output(active != settings.activeLow)
+        case .output(let active): pin.output(level(active))
         case .input:
             if settings.debounce > .zero {
                 debouncer = Debouncer(interval: settings.debounce, level: pin.high != settings.activeLow)
@@ -40,6 +40,12 @@ final class SimulatedLine: GPIOLine {
         guard let pin else { return }
         pin.line = nil
         if settings.direction != .input { pin.output(nil) }
+    }
+
+    /// What the request drives for a logical level; an open drain lets go of what is high.
+    private func level(_ active: Bool) -> Bool? {
+        let high = active != settings.activeLow
+        return high && settings.drive == .openDrain ? nil : high
     }
 
     private func present() throws(GPIOError) -> SimulatedPin {
@@ -59,7 +65,7 @@ final class SimulatedLine: GPIOLine {
         guard settings.direction != .input else {
             throw GPIOError(line: reference, cause: .unsupported("driving an input"))
         }
-        try present().output(active != settings.activeLow)
+        try present().output(level(active))
     }
 
     var eventDescriptor: Int32? { settings.edges == .none ? nil : event.number }

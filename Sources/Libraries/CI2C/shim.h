@@ -38,6 +38,9 @@ static inline int kedge_i2c_transfer(int bus, uint8_t address, const void *write
     return ioctl(bus, I2C_RDWR, &transfer);
 }
 
+/// Sends nothing but the address, with the write bit: the device acknowledges or does not.
+static inline int kedge_i2c_quick(int bus) { return i2c_smbus_write_quick(bus, I2C_SMBUS_WRITE); }
+
 /// SMBus I2C block read of 1 to 32 bytes; fewer than asked for is EIO.
 static inline int kedge_i2c_read_block(int bus, uint8_t reg, uint8_t length, void *into) {
     // libi2c copies as many bytes as the adapter says that it read.

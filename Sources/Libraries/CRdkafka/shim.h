@@ -48,6 +48,44 @@ static inline rd_kafka_resp_err_t kedge_kafka_produce(
     return code;
 }
 
+/// Hands a command to the producer, as kedge_kafka_produce does, but with a copy of the payload, and the header "sig" when
+/// there is a signature.
+static inline rd_kafka_resp_err_t kedge_kafka_produce_command(
+    rd_kafka_t *client, rd_kafka_topic_t *topic, const void *payload, size_t payload_size, const void *key,
+    size_t key_size, const void *signature, size_t signature_size, void *opaque) {
+    rd_kafka_vu_t parts[6];
+    size_t count = 0;
+    parts[count].vtype = RD_KAFKA_VTYPE_RKT;
+    parts[count++].u.rkt = topic;
+    parts[count].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
+    parts[count++].u.i = RD_KAFKA_MSG_F_COPY;
+    parts[count].vtype = RD_KAFKA_VTYPE_VALUE;
+    parts[count].u.mem.ptr = (void *)payload;
+    parts[count++].u.mem.size = payload_size;
+    parts[count].vtype = RD_KAFKA_VTYPE_KEY;
+    parts[count].u.mem.ptr = (void *)key;
+    parts[count++].u.mem.size = key_size;
+    parts[count].vtype = RD_KAFKA_VTYPE_OPAQUE;
+    parts[count++].u.ptr = opaque;
+    rd_kafka_headers_t *headers = NULL;
+    if (signature_size > 0) {
+        headers = rd_kafka_headers_new(1);
+        rd_kafka_resp_err_t failed = rd_kafka_header_add(headers, "sig", 3, signature, (ssize_t)signature_size);
+        if (failed != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            rd_kafka_headers_destroy(headers);
+            return failed;
+        }
+        parts[count].vtype = RD_KAFKA_VTYPE_HEADERS;
+        parts[count++].u.headers = headers;
+    }
+    rd_kafka_error_t *error = rd_kafka_produceva(client, parts, count);
+    if (error == NULL) return RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    rd_kafka_error_destroy(error);
+    if (headers != NULL) rd_kafka_headers_destroy(headers);
+    return code;
+}
+
 /// librdkafka's own table of properties (rd_kafka_conf_properties_show) as text, to be freed; NULL without memory.
 static inline char *kedge_kafka_properties(size_t *size) {
     char *text = NULL;

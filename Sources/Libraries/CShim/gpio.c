@@ -36,6 +36,9 @@ static bool chip_has_label(struct gpiod_chip *chip, const char *label);
 static int find_line(struct gpiod_chip *chip, const char *name);
 /// Who holds the line, if anybody. Returns 0, or -1 with errno.
 static int look(struct gpiod_chip *chip, unsigned int offset, bool *used, char *consumer);
+/// Tells about the chip and each of its lines. Returns 0, or -1 with errno.
+static int survey(struct gpiod_chip *chip, void (*tell_chip)(void *context, const char *label),
+                  void (*tell_line)(void *context, const struct kedge_gpio_found *line), void *context);
 /// Fills `line`, which takes over the chip if this succeeds. Returns 0, or -1 with errno.
 static int request(struct gpiod_chip *chip, unsigned int offset, const struct kedge_gpio_settings *settings,
                    struct kedge_gpio_line *line);
@@ -151,6 +154,15 @@ int kedge_gpio_inspect(const char *chip, const char *name, unsigned int offset, 
     return result;
 }
 
+int kedge_gpio_survey(const char *path, void (*chip)(void *context, const char *label),
+                      void (*line)(void *context, const struct kedge_gpio_found *line), void *context) {
+    struct gpiod_chip *opened = gpiod_chip_open(path);
+    if (opened == NULL) return -1;
+    int result = survey(opened, chip, line, context);
+    close_chip(opened);
+    return result;
+}
+
 static int do_not_block(int descriptor) {
     int flags = fcntl(descriptor, F_GETFL);
     return flags < 0 ? -1 : fcntl(descriptor, F_SETFL, flags | O_NONBLOCK);
@@ -183,6 +195,24 @@ static int look(struct gpiod_chip *chip, unsigned int offset, bool *used, char *
     return 0;
 }
 
+static int survey(struct gpiod_chip *chip, void (*tell_chip)(void *context, const char *label),
+                  void (*tell_line)(void *context, const struct kedge_gpio_found *line), void *context) {
+    tell_chip(context, gpiod_chip_label(chip));
+    for (unsigned int offset = 0; offset < gpiod_chip_num_lines(chip); offset++) {
+        struct gpiod_line *line = gpiod_chip_get_line(chip, offset);
+        if (line == NULL) return -1;
+        const char *consumer = gpiod_line_consumer(line);
+        struct kedge_gpio_found found = {
+            .offset = offset,
+            .name = gpiod_line_name(line),
+            .consumer = !gpiod_line_is_used(line) ? NULL : consumer != NULL ? consumer : "unknown",
+            .output = gpiod_line_direction(line) == GPIOD_LINE_DIRECTION_OUTPUT,
+        };
+        tell_line(context, &found);
+    }
+    return 0;
+}
+
 static int request(struct gpiod_chip *chip, unsigned int offset, const struct kedge_gpio_settings *settings,
                    struct kedge_gpio_line *line) {
     line->chip = chip;
@@ -196,7 +226,8 @@ static int request(struct gpiod_chip *chip, unsigned int offset, const struct ke
     struct gpiod_line_request_config config = {
         .consumer = our_name,
         .request_type = settings->output ? GPIOD_LINE_REQUEST_DIRECTION_OUTPUT : inputs[settings->edges & 3],
-        .flags = biases[settings->bias & 3] | (settings->active_low ? GPIOD_LINE_REQUEST_FLAG_ACTIVE_LOW : 0),
+        .flags = biases[settings->bias & 3] | (settings->active_low ? GPIOD_LINE_REQUEST_FLAG_ACTIVE_LOW : 0) |
+                 (settings->output && settings->open_drain ? GPIOD_LINE_REQUEST_FLAG_OPEN_DRAIN : 0),
     };
     if (gpiod_line_request(line->line, &config, settings->active) != 0) return -1;
     line->edges = !settings->output && settings->edges != KEDGE_GPIO_EDGES_NONE;
@@ -265,6 +296,7 @@ static int configure(struct gpiod_line_settings *line, const struct kedge_gpio_s
     if (gpiod_line_settings_set_bias(line, biases[settings->bias & 3]) != 0) return -1;
     if (settings->output) {
         if (gpiod_line_settings_set_direction(line, GPIOD_LINE_DIRECTION_OUTPUT) != 0) return -1;
+        if (settings->open_drain && gpiod_line_settings_set_drive(line, GPIOD_LINE_DRIVE_OPEN_DRAIN) != 0) return -1;
         return gpiod_line_settings_set_output_value(line, settings->active ? GPIOD_LINE_VALUE_ACTIVE : GPIOD_LINE_VALUE_INACTIVE);
     }
     if (gpiod_line_settings_set_direction(line, GPIOD_LINE_DIRECTION_INPUT) != 0) return -1;
@@ -282,6 +314,29 @@ static int look(struct gpiod_chip *chip, unsigned int offset, bool *used, char *
     *used = gpiod_line_info_is_used(info);
     keep_consumer(consumer, gpiod_line_info_get_consumer(info));
     gpiod_line_info_free(info);
+    return 0;
+}
+
+static int survey(struct gpiod_chip *chip, void (*tell_chip)(void *context, const char *label),
+                  void (*tell_line)(void *context, const struct kedge_gpio_found *line), void *context) {
+    struct gpiod_chip_info *about = gpiod_chip_get_info(chip);
+    if (about == NULL) return -1;
+    size_t count = gpiod_chip_info_get_num_lines(about);
+    tell_chip(context, gpiod_chip_info_get_label(about));
+    gpiod_chip_info_free(about);
+    for (unsigned int offset = 0; offset < count; offset++) {
+        struct gpiod_line_info *info = gpiod_chip_get_line_info(chip, offset);
+        if (info == NULL) return -1;
+        const char *consumer = gpiod_line_info_get_consumer(info);
+        struct kedge_gpio_found found = {
+            .offset = offset,
+            .name = gpiod_line_info_get_name(info),
+            .consumer = !gpiod_line_info_is_used(info) ? NULL : consumer != NULL ? consumer : "unknown",
+            .output = gpiod_line_info_get_direction(info) == GPIOD_LINE_DIRECTION_OUTPUT,
+        };
+        tell_line(context, &found);
+        gpiod_line_info_free(info);
+    }
     return 0;
 }
 

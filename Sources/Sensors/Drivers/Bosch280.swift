@@ -32,14 +32,16 @@ final class Bosch280: SensorDriver {
         static let status: UInt8 = 0xF3
         static let controlMeasurement: UInt8 = 0xF4
         static let configuration: UInt8 = 0xF5
-        /// Pressure, temperature, humidity: one burst keeps them of one measurement (BME280 4, BMP280 3.9).
-        static let data: UInt8 = 0xF7
+        // From 0xF7 on: pressure, temperature, humidity.
     }
 
     private static let resetWord: UInt8 = 0xB6
     private static let forcedMode: UInt8 = 0b01
     private static let isMeasuring: UInt8 = 1 << 3
     private static let isCopying: UInt8 = 1 << 0
+    /// A standby time, which forced mode does not use (BME280 5.4.6, BMP280 3.6.3): a chip that has it was set up by us
+    /// and not reset since, for after a reset it is zero.
+    private static let mark: UInt8 = 0b101 << 5
 
     private let bus: any I2CBus
     private let settings: Settings
@@ -60,7 +62,7 @@ final class Bosch280: SensorDriver {
             throw .invalidData("the calibration reads differently twice")
         }
         if calibration.isBlank { throw .invalidData("the calibration is blank") }
-        try write(Register.configuration, settings.filter << 2)
+        try write(Register.configuration, configuration)
         if settings.model == .bme280 { try write(Register.controlHumidity, settings.humidity) }
     }
 
@@ -71,18 +73,25 @@ final class Bosch280: SensorDriver {
     }
 
     func collect(into values: inout [Value]) throws(SensorError) {
-        if try read(Register.status) & Self.isMeasuring != 0 {
-            throw .invalidData("still measuring after the longest time of the data sheet")
-        }
-        let count = settings.model == .bme280 ? 8 : 6
-        let raw = try withUnsafeBytesOfRegisters(Register.data, count: count) { bytes in
-            (
-                pressure: Self.twentyBits(bytes, at: 0), temperature: Self.twentyBits(bytes, at: 3),
-                humidity: count == 8 ? Int32(bytes[6]) << 8 | Int32(bytes[7]) : 0
+        // Settings and readings in one burst: it keeps the readings of one measurement (BME280 4, BMP280 3.9), and the
+        // settings are its witnesses. A chip that lost its power, another in its place and a bus that reads garbage would
+        // have other ones.
+        let hasHumidity = settings.model == .bme280
+        let first = hasHumidity ? Register.controlHumidity : Register.status
+        let raw = try withUnsafeBytesOfRegisters(first, count: hasHumidity ? 13 : 10) { bytes in
+            let start = hasHumidity ? 1 : 0
+            return (
+                isOurs: (!hasHumidity || bytes[0] & 7 == settings.humidity)
+                    && bytes[start + 1] & 0xFC == settings.temperature << 5 | settings.pressure << 2
+                    && bytes[start + 2] & 0xFD == configuration,
+                isMeasuring: bytes[start] & Self.isMeasuring != 0,
+                pressure: Self.twentyBits(bytes, at: start + 4), temperature: Self.twentyBits(bytes, at: start + 7),
+                humidity: hasHumidity ? Int32(bytes[11]) << 8 | Int32(bytes[12]) : 0
             )
         }
-        // What a skipped measurement leaves in the registers (BME280 5.4.7 and 5.4.9, BMP280 3.3): settings lost
-        // in a brown-out, for example.
+        if !raw.isOurs { throw .invalidData("the chip does not have the settings that were written to it") }
+        if raw.isMeasuring { throw .invalidData("still measuring after the longest time of the data sheet") }
+        // What a skipped measurement leaves in the registers (BME280 5.4.7 and 5.4.9, BMP280 3.3).
         if raw.temperature == 0x80000 { throw .invalidData("temperature was not measured") }
         if raw.pressure == 0x80000 { throw .invalidData("pressure was not measured") }
         if settings.model == .bme280, raw.humidity == 0x8000 { throw .invalidData("humidity was not measured") }
@@ -102,6 +111,8 @@ final class Bosch280: SensorDriver {
         if raw.humidity == 0 || raw.humidity == 0xFFFF { throw .invalidData("a humidity reading at its limit") }
         values.append(.number(Self.rounded(calibration.humidity(raw.humidity, fine: fine), to: 100)))
     }
+
+    private var configuration: UInt8 { Self.mark | settings.filter << 2 }
 
     /// To what the chip resolves: 0.01 degrees Celsius, 0.1 Pa (0.16 at best) and 0.01 %RH (BME280 1.2 to 1.4). The digits
     /// beyond would be the formula's alone, and three times the bytes of the record's value.

@@ -8,7 +8,7 @@ import Records
 /// Channels: `count`, the edges of the period that ends at the sample's time, and `total`, those since the agent's
 /// start, which lets a consumer bridge a lost record. Both are multiplied by `scale`; with a scale of 1 they are
 /// integers. Edges belong to a period by the kernel's time stamp, not by when they were read. Edges that the kernel
-/// dropped are counted too, and make the period's samples uncertain.
+/// dropped are counted too where it tells how many (libgpiod 2), and make the period's samples uncertain.
 final class GPIOCounter: EventDriver {
     struct Settings: Equatable {
         var input: GPIOInput
@@ -30,6 +30,7 @@ final class GPIOCounter: EventDriver {
     private var early: UInt64 = 0
     private var total: UInt64 = 0
     private var lost: UInt64 = 0
+    private var overruns: UInt64 = 0
     private var isUncertain = false
     private var hasStarted = false
 
@@ -57,6 +58,7 @@ final class GPIOCounter: EventDriver {
         self.report = report
         self.line = line
         lost = line.lostEdges
+        overruns = line.overruns
         // What happened while the line was not held was not counted.
         isUncertain = isUncertain || hasStarted
         hasStarted = true
@@ -106,8 +108,9 @@ final class GPIOCounter: EventDriver {
             if edge.timestamp > end { early += 1 } else { count += 1 }
         }
         let dropped = line.lostEdges &- lost
-        guard dropped > 0 else { return }
+        guard dropped > 0 || line.overruns != overruns else { return }
         lost = line.lostEdges
+        overruns = line.overruns
         total += dropped
         count += dropped
         isUncertain = true

@@ -12,6 +12,9 @@ final class GPIOLevel: EventDriver {
         var every: Interval?
     }
 
+    /// The longest that a line which is only waited for is not asked whether it is still there.
+    private static let patience = Interval.seconds(10)
+
     private let gpio: any GPIO
     private let settings: Settings
     private var loop: (any Loop)?
@@ -21,6 +24,7 @@ final class GPIOLevel: EventDriver {
     private var timer: TimerID?
     private var grid = Grid(first: Instant(nanoseconds: 0), every: .seconds(1))
     private var lost: UInt64 = 0
+    private var overruns: UInt64 = 0
     /// Edges went missing since the last report, so that the next level may not follow from the one before.
     private var hasGap = false
     /// When the last reported level was so: reports never go back in time.
@@ -43,6 +47,7 @@ final class GPIOLevel: EventDriver {
         self.report = report
         self.line = line
         lost = line.lostEdges
+        overruns = line.overruns
         hasGap = false
         latest = begin
         if let descriptor = line.eventDescriptor {
@@ -54,7 +59,8 @@ final class GPIOLevel: EventDriver {
             watched = descriptor
         }
         try reportStart(line, level: level, at: begin)
-        guard self.line != nil, let every = settings.every else { return }
+        guard self.line != nil else { return }
+        guard let every = settings.every else { return lookAgain() }
         grid = Grid(first: begin + every, every: every)
         arm()
     }
@@ -129,16 +135,26 @@ final class GPIOLevel: EventDriver {
         arm()
     }
 
+    /// Older kernels (6.1 is one) do not wake who waits for the edges of a chip that is gone: who asks learns of it.
+    private func lookAgain() {
+        timer = loop?.after(Self.patience) { [unowned(unsafe) self] in
+            self.timer = nil
+            self.takeEdges()
+            if self.line != nil { self.lookAgain() }
+        }
+    }
+
     private func arm() {
         timer = loop?.at(grid.slot) { [unowned(unsafe) self] in self.reportPeriodically() }
     }
 
     private func noticeLoss(_ line: any GPIOLine) {
-        let now = line.lostEdges
-        guard now != lost else { return }
-        report?(.lost(now &- lost))
-        lost = now
+        let dropped = line.lostEdges &- lost
+        guard dropped > 0 || line.overruns != overruns else { return }
+        lost = line.lostEdges
+        overruns = line.overruns
         hasGap = true
+        report?(.lost(dropped))
     }
 
     private func say(_ level: Bool, at instant: Instant) {

@@ -31,6 +31,8 @@ struct kedge_gpio_settings {
     /// The level that an output has from the request on.
     bool active;
     bool active_low;
+    /// An output that drives low only.
+    bool open_drain;
     int bias;
     int edges;
     /// In microseconds; only where `kedge_gpio_debounces()`.
@@ -66,6 +68,20 @@ int kedge_gpio_request(const char *chip, const char *name, unsigned int offset, 
 /// Finds a line as `kedge_gpio_request` does, and looks at it without touching it: `used` tells whether somebody holds it,
 /// `consumer` who. Returns 0, or -1 with errno.
 int kedge_gpio_inspect(const char *chip, const char *name, unsigned int offset, bool *used, int *step, char *consumer);
+
+/// A line as `kedge_gpio_survey` finds it; the texts live as long as the call, NULL stands for none.
+struct kedge_gpio_found {
+    unsigned int offset;
+    const char *name;
+    /// Who holds it; NULL while it is free.
+    const char *consumer;
+    bool output;
+};
+
+/// Looks at the chip at `path` without touching it: calls `chip` once with its label, then `line` for each of its lines.
+/// Returns 0, or -1 with errno.
+int kedge_gpio_survey(const char *path, void (*chip)(void *context, const char *label),
+                      void (*line)(void *context, const struct kedge_gpio_found *line), void *context);
 
 /// Releases the line and frees it.
 void kedge_gpio_release(struct kedge_gpio_line *line);

@@ -63,33 +63,14 @@ public final class SimulatedOutput: ActuatorDriver {
     }
 
     /// Reads `min`, `max`, `safe`, `latency`, `failure_rate` and `seed`.
-    static func decode(_ reader: Reader) -> DriverPlan? {
-        let limits = -1e15...1e15
-        let lowest = reader.number("min", in: limits) ?? 0
-        let highest = reader.number("max", in: limits) ?? 1
+    static func decode(_ reader: Reader, _ chips: SharedChips) -> DriverPlan? {
+        let range = numberRange(reader, 0...1)
         let latency = reader.interval("latency", in: Interval.zero...Interval.seconds(60)) ?? .zero
         let failureRate = reader.number("failure_rate", in: 0...1) ?? 0
         let seed = reader.integer("seed", in: 0...Int64.max) ?? 1
-        guard lowest < highest else {
-            _ = reader.node("safe")
-            reader.diagnostics.report(
-                reader.mark(of: reader.has("max") ? "max" : "min"),
-                joined(
-                    reader.path, ": min is ", shown(.number(lowest)), " and max is ", shown(.number(highest))),
-                expected: "min below max")
-            return nil
-        }
-        let range = lowest...highest
-        let safe = reader.number("safe", in: range)
-        if safe == nil, !reader.has("safe"), !range.contains(0) {
-            reader.diagnostics.report(
-                reader.mark, joined(reader.path, ".safe is missing, and 0 is not within min and max"),
-                expected: ValueDomain.number(range).description)
-            return nil
-        }
+        guard let range, let safe = safeNumber(reader, range) else { return nil }
         return Settings(
-            range: range, safe: safe ?? (range.contains(0) ? 0 : lowest), latency: latency, failureRate: failureRate,
-            seed: UInt64(bitPattern: seed)
+            range: range, safe: safe, latency: latency, failureRate: failureRate, seed: UInt64(bitPattern: seed)
         ).plan
     }
 }

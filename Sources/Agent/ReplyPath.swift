@@ -1,0 +1,135 @@
+import Actuators
+import Commands
+import Kafka
+import Outbox
+import Platform
+import Records
+
+/// What goes out of the command path: replies, and actuators' states.
+final class ReplyPath {
+    /// The most replies that wait for room in the outbox.
+    private static var mostWaiting: Int { 256 }
+
+    private let node: String
+    private let replies: TopicID
+    private let states: TopicID
+    private let producer: LastingProducer
+    private let outbox: Outbox
+    private let loop: any Loop
+    private let log: Log
+    private var waiting: [Waiting] = []
+    private var retry: TimerID?
+    private var hastening: TimerID?
+    private var lost: UInt64 = 0
+
+    private struct Waiting {
+        let id: String
+        let bytes: [UInt8]
+    }
+
+    init(
+        settings: AgentSettings, producer: LastingProducer, outbox: Outbox, loop: any Loop, log: Log
+    ) throws(KafkaError) {
+        node = settings.node
+        self.producer = producer
+        self.outbox = outbox
+        self.loop = loop
+        self.log = log
+        replies = try producer.topic(named: settings.commands.replies)
+        states = try producer.topic(named: settings.commands.state)
+    }
+
+    deinit {
+        for timer in [retry, hastening] {
+            if let timer { loop.cancel(timer) }
+        }
+    }
+
+    /// Whether all replies so far have been acknowledged, or given up.
+    var isDelivered: Bool {
+        let counters = outbox.counters(of: .reply)
+        // What left memory for the disk goes by itself from there.
+        return waiting.isEmpty
+            && sent == counters.acknowledged + counters.failed + counters.dropped + counters.evicted
+    }
+    /// Replies that the outbox has taken.
+    private var sent: UInt64 = 0
+
+    func send(_ reply: Reply) {
+        if waiting.isEmpty, append(reply.id, reply.maximumBytes, { reply.encode(into: &$0) }) { return }
+        keep(reply.id, reply.encoded)
+    }
+
+    /// A reply of an earlier start.
+    func send(id: String, _ bytes: [UInt8]) {
+        if waiting.isEmpty, append(id, bytes) { return }
+        keep(id, bytes)
+    }
+
+    private func append(_ id: String, _ bytes: [UInt8]) -> Bool {
+        append(id, bytes.count) { writer in bytes.withUnsafeBytes { writer.write($0) } }
+    }
+
+    private func append(_ id: String, _ maximumBytes: Int, _ encode: (inout ByteWriter) -> Void) -> Bool {
+        let isTaken = Array(id.utf8).withUnsafeBytes {
+            outbox.append(topic: replies, key: $0, lane: .reply, maximumBytes: maximumBytes, encode: encode)
+        }
+        if isTaken {
+            sent += 1
+            hasten()
+        }
+        return isTaken
+    }
+
+    /// Somebody waits for the reply: it does not wait for `linger.ms`. All of one turn of the loop go together. On a busy
+    /// board librdkafka's threads may miss the moment, so it is given again, less and less often, until the replies
+    /// are acknowledged or would have gone by themselves.
+    private func hasten() {
+        if let pending = hastening { loop.cancel(pending) }
+        hasten(after: .zero, again: .milliseconds(4))
+    }
+
+    private func hasten(after wait: Interval, again: Interval) {
+        hastening = loop.after(wait) { [unowned(unsafe) self] in
+            hastening = nil
+            if isDelivered { return }
+            producer.hasten()
+            if again < .milliseconds(200) { hasten(after: again, again: again * 2) }
+        }
+    }
+
+    private func keep(_ id: String, _ bytes: [UInt8]) {
+        // What never fits must not keep the others waiting.
+        let isTooLarge = bytes.count + id.utf8.count > outbox.largestRecord
+        guard !isTooLarge, waiting.count < Self.mostWaiting else {
+            lost += 1
+            if lost == 1 {
+                let cause = isTooLarge ? "one is larger than the outbox takes" : "\(waiting.count) wait for room"
+                log.error("replies are lost: \(cause) (said once)")
+            }
+            return
+        }
+        waiting.append(Waiting(id: id, bytes: bytes))
+        if retry == nil { tryAgain() }
+    }
+
+    private func tryAgain() {
+        retry = loop.after(.milliseconds(500)) { [unowned(unsafe) self] in
+            retry = nil
+            var taken = 0
+            while taken < waiting.count, append(waiting[taken].id, waiting[taken].bytes) { taken += 1 }
+            waiting.removeFirst(taken)
+            if !waiting.isEmpty { tryAgain() }
+        }
+    }
+
+    /// Publishes an actuator's state.
+    func publish(_ actuator: Actuator) {
+        let time = loop.time
+        StateRecord.key(actuator, node: node).withUnsafeBytes { key in
+            _ = outbox.append(
+                topic: states, key: key, maximumBytes: StateRecord.maximumBytes(actuator, node: node)
+            ) { StateRecord.encode(actuator, node: node, time: time, into: &$0) }
+        }
+    }
+}

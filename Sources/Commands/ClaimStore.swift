@@ -1,0 +1,229 @@
+import Platform
+import Storage
+
+/// Sees to it that a claim is on the disk before anything moves, and the first reply before it is sent.
+///
+/// The disk has a thread of its own; what comes while it writes goes with the next write, all in one (a group commit).
+/// Actions come back in the order in which they were handed over. Without a journal everything is kept in memory only,
+/// and done at once.
+final class ClaimStore {
+    /// How long a write may take before those who wait for it are told that it failed.
+    static var limit: Interval { .seconds(10) }
+    /// The most commands that wait for the disk.
+    static var mostWaiting: Int { 256 }
+
+    let list: ClaimList
+    private let journal: (any ClaimJournal)?
+    private let queue: (any WorkQueue)?
+    private let loop: any Loop
+    private let log: Log
+    /// What the next write takes along.
+    private var batch = ClaimBatch()
+    private var actions: [(Bool) -> Void] = []
+    /// What waits for the write that is under way.
+    private var written: [(Bool) -> Void] = []
+    private var isWriting = false
+    /// The write that is under way has taken longer than `limit`.
+    private var isHung = false
+    private var isLoaded = false
+    private var isClosed = false
+    private var limitTimer: TimerID?
+    private var hasFailed = false
+
+    /// - Parameters:
+    ///   - journal: `nil` keeps claims in memory only.
+    ///   - queue: where the journal is called.
+    init(
+        capacity: Int, journal: (any ClaimJournal)?, queue: (any WorkQueue)?, loop: any Loop, log: Log
+    ) {
+        list = ClaimList(capacity: capacity)
+        self.journal = queue == nil ? nil : journal
+        self.queue = queue
+        self.loop = loop
+        self.log = log
+    }
+
+    /// Ends it; nothing is called any more.
+    func close() {
+        if let limitTimer { loop.cancel(limitTimer) }
+        limitTimer = nil
+        (actions, written) = ([], [])
+        isClosed = true
+    }
+
+    /// Whether claims outlive the process.
+    var isDurable: Bool { journal != nil }
+    /// Whether nothing waits for the disk.
+    var isIdle: Bool { !isWriting && actions.isEmpty && batch.isEmpty }
+    var isFull: Bool { actions.count + written.count >= Self.mostWaiting }
+    /// Whether claims can be kept, as far as is known.
+    var isReady: Bool { journal == nil || isLoaded && !isHung }
+
+    /// What the disk's thread brings back.
+    private final class Result {
+        var history = ClaimHistory()
+        var error: StorageError?
+    }
+
+    /// Reads what earlier starts have kept, and again every `limit` until that succeeds.
+    /// - Parameter done: gets the claims whose replies have not been acknowledged, the oldest first; called once for
+    ///   each attempt, with none where it failed.
+    func load(_ done: @escaping ([ClaimBatch.Claim]) -> Void) {
+        guard let journal, let queue else {
+            done([])
+            return
+        }
+        let result = Result()
+        queue.perform {
+            do throws(StorageError) {
+                result.history = try journal.load()
+            } catch {
+                result.error = error
+            }
+        } completion: { [self] in
+            if isClosed { return }
+            guard let error = result.error else {
+                isLoaded = true
+                if hasFailed { log.info("commands: claims can be written again") }
+                hasFailed = false
+                if !result.history.notice.utf8.isEmpty {
+                    log.error(joined("commands: ", result.history.notice))
+                }
+                done(take(result.history.claims))
+                return
+            }
+            fail(error.description)
+            limitTimer = loop.after(Self.limit) { [unowned(unsafe) self] in
+                self.limitTimer = nil
+                self.load(done)
+            }
+            done([])
+        }
+    }
+
+    private func take(_ claims: [ClaimBatch.Claim]) -> [ClaimBatch.Claim] {
+        var open: [ClaimBatch.Claim] = []
+        for claim in claims {
+            let place = ClaimList.Place(
+                topic: claim.topic, partition: claim.partition, offset: claim.offset, timestamp: claim.timestamp)
+            list.restore(place)
+            if claim.sequence == 0 { continue }
+            list.restore(
+                ClaimList.Claim(
+                    sequence: claim.sequence, id: claim.id, actuator: claim.actuator, reply: claim.reply))
+            if !claim.isDelivered { open.append(claim) }
+        }
+        return open
+    }
+
+    /// Makes a claim.
+    /// - Parameter done: called when it is on the disk (`true`), or cannot be brought there.
+    func claim(
+        _ id: String, actuator: String?, at place: ClaimList.Place,
+        _ done: @escaping (ClaimList.Claim, Bool) -> Void
+    ) -> ClaimList.Claim {
+        let claim = list.add(id, actuator: actuator, at: place)
+        guard journal != nil else {
+            done(claim, true)
+            return claim
+        }
+        if !isReady {
+            done(claim, false)
+            return claim
+        }
+        batch.claims.append(
+            ClaimBatch.Claim(
+                sequence: claim.sequence, id: id, actuator: actuator, topic: place.topic, partition: place.partition,
+                offset: place.offset, timestamp: place.timestamp))
+        actions.append { done(claim, $0) }
+        write()
+        return claim
+    }
+
+    /// Keeps the first reply to a claim.
+    /// - Parameter done: called when it is written, or cannot be.
+    func answer(_ claim: ClaimList.Claim, _ reply: [UInt8], _ done: @escaping (Bool) -> Void) {
+        claim.reply = reply
+        if journal != nil { batch.answers.append(ClaimBatch.Answer(sequence: claim.sequence, reply: reply)) }
+        afterWrite(done)
+    }
+
+    /// Keeps that the replies of these claims have been acknowledged.
+    func delivered(_ sequences: [Int64]) {
+        if journal == nil { return }
+        for sequence in sequences { batch.delivered.append(sequence) }
+        write()
+    }
+
+    /// Runs `action` when all that was handed over before is written, or cannot be.
+    func afterWrite(_ action: @escaping (Bool) -> Void) {
+        guard isReady, journal != nil, !isIdle else {
+            action(isReady)
+            return
+        }
+        actions.append(action)
+        write()
+    }
+
+    private func write() {
+        guard let journal, let queue, isLoaded, !isWriting else { return }
+        if batch.isEmpty && actions.isEmpty { return }
+        isWriting = true
+        batch.forgotten = list.lastSequence - Int64(list.capacity)
+        let job = batch
+        batch = ClaimBatch()
+        written = actions
+        actions = []
+        limitTimer = loop.after(Self.limit) { [unowned(unsafe) self] in
+            self.limitTimer = nil
+            self.isHung = true
+            self.fail(joined("the disk has not answered for ", decimal(Self.limit.milliseconds / 1_000), " s"))
+            self.conclude(false)
+            let waiting = self.actions
+            self.actions = []
+            for action in waiting { action(false) }
+        }
+        let result = Result()
+        queue.perform {
+            do throws(StorageError) {
+                try journal.write(job)
+            } catch {
+                result.error = error
+            }
+        } completion: { [self] in
+            finish(job, result.error)
+        }
+    }
+
+    private func finish(_ job: ClaimBatch, _ error: StorageError?) {
+        isHung = false
+        if let limitTimer { loop.cancel(limitTimer) }
+        limitTimer = nil
+        if isClosed { return }
+        if let error {
+            fail(error.description)
+            // The next write takes them along; claims that could not be kept were rejected.
+            if batch.answers.count < Self.mostWaiting { batch.answers = job.answers + batch.answers }
+            if batch.delivered.count < list.capacity { batch.delivered = job.delivered + batch.delivered }
+        } else if hasFailed {
+            hasFailed = false
+            log.info("commands: claims can be written again")
+        }
+        // What these bring goes with one write, too.
+        conclude(error == nil)
+        isWriting = false
+        if !batch.claims.isEmpty || !actions.isEmpty { write() }
+    }
+
+    private func conclude(_ isWritten: Bool) {
+        let written = self.written
+        self.written = []
+        for action in written { action(isWritten) }
+    }
+
+    private func fail(_ reason: String) {
+        if hasFailed { return }
+        hasFailed = true
+        log.error(joined("commands: ", reason, "; commands are rejected until claims can be written"))
+    }
+}

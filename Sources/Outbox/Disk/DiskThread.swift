@@ -1,0 +1,178 @@
+import Platform
+import Records
+import Storage
+
+/// What the disk's thread owns: the file. Its jobs run one after the other.
+final class DiskThread {
+    private let path: String
+    private let maxSize: Int64
+    private let fileSystem: String?
+    private var file: OutboxFile?
+    /// Held from before the file is opened until it is closed for good.
+    private var lock: FileLock?
+    /// What connections that are closed have written.
+    private var before = WriteCounters()
+    /// What had been written at the last checkpoint.
+    private var checkpointed: UInt64 = 0
+
+    /// Bytes written after which the log is moved into the file.
+    private static var checkpointBytes: UInt64 { 1_048_576 }
+
+    init(path: String, maxSize: Int64, fileSystem: String?) {
+        self.path = path
+        self.maxSize = maxSize
+        self.fileSystem = fileSystem
+    }
+
+    func perform(_ request: DiskRequest) {
+        do throws(StorageError) {
+            if request.closes {
+                close()
+                lock = nil
+                request.written = before
+                return
+            }
+            let file = try openFile(request)
+            if request.writes { try commit(request, file) }
+            request.isCommitted = true
+            if request.takesGaps { request.gaps = try file.gaps() }
+            try read(request, file)
+            try measure(request, file)
+            try checkpoint(file)
+        } catch {
+            request.failure = error
+            if error.isDamage { replace(request) }
+        }
+        request.written = written
+    }
+
+    private var written: WriteCounters {
+        var sum = before
+        if let own = file?.database.written {
+            sum.bytes += own.bytes
+            sum.writes += own.writes
+            sum.syncs += own.syncs
+        }
+        return sum
+    }
+
+    private func close() {
+        before = written
+        checkpointed = 0
+        file = nil
+    }
+
+    private func openFile(_ request: DiskRequest) throws(StorageError) -> OutboxFile {
+        if let file { return file }
+        if lock == nil { lock = try FileLock.take(path) }
+        let opened = try OutboxFile.openOrRecover(
+            path, maxSize: maxSize, at: request.wallTime, fileSystem: fileSystem,
+            written: before)
+        file = opened.file
+        request.recovery = opened.recovery
+        request.state = try opened.file.state()
+        request.allNames = opened.file.names.entries
+        return opened.file
+    }
+
+    /// The file turned out to be damaged: what can be read of it takes its place, and the request is made again.
+    private func replace(_ request: DiskRequest) {
+        close()
+        do throws(StorageError) {
+            request.recovery = try OutboxFile.replace(
+                path, maxSize: maxSize, at: request.wallTime, fileSystem: fileSystem)
+        } catch {
+            request.failure = error
+        }
+    }
+
+    private func commit(_ request: DiskRequest, _ file: OutboxFile) throws(StorageError) {
+        try file.commit { () throws(StorageError) in
+            for name in request.names { try file.add(name) }
+            var change: Int64 = 0
+            for range in request.deletions { change -= Int64(try file.delete(range)) }
+            if let range = request.dropped {
+                request.droppedCount = try file.drop(range, keeping: request.keeping)
+                change -= Int64(request.droppedCount)
+            }
+            var next: Int64 = 0
+            for item in request.items {
+                try file.insert(item)
+                next = max(next, item.position + 1)
+            }
+            change += Int64(request.items.count)
+            for gap in request.toldGaps { try file.settle(gap) }
+            try file.noteChange(count: change, next: next, written: written)
+        }
+    }
+
+    private func read(_ request: DiskRequest, _ file: OutboxFile) throws(StorageError) {
+        guard let page = request.page else { return }
+        let table = request.table
+        var count = 0
+        var used = 0
+        for range in request.wanted {
+            var isPageFull = false
+            try file.read(
+                from: range.first, through: range.last, damaged: { request.unreadable.append($0) },
+                { record in
+                    let isEarlier = !sameBytes(record.origin, request.origin)
+                    let growth = isEarlier ? UnsyncedRecord.growth : 0
+                    let size = record.payload.count + growth + record.key.count
+                    if size > table.largestRecord || record.key.count > Int(UInt16.max) {
+                        request.unreadable.append(record.position)
+                        return true
+                    }
+                    let room = table.slabSize - used - (count + 1) * RecordEntry.stride
+                    if size > room || count == SlabTable.mostRecords {
+                        isPageFull = true
+                        request.unreadFrom = record.position
+                        return false
+                    }
+                    used += copy(record, isEarlier, to: page, at: used, table.entry(count, in: page))
+                    count += 1
+                    return true
+                })
+            if isPageFull { break }
+        }
+        request.readCount = count
+        request.readBytes = used
+    }
+
+    /// - Parameter isEarlier: whether an earlier start took it: a clock that was not known then never will be.
+    /// - Returns: the bytes of payload and key.
+    private func copy(
+        _ record: StoredRecord, _ isEarlier: Bool, to page: UnsafeMutableRawPointer, at offset: Int,
+        _ entry: UnsafeMutablePointer<RecordEntry>
+    ) -> Int {
+        var writer = ByteWriter(
+            UnsafeMutableRawBufferPointer(
+                start: page + offset, count: record.payload.count + UnsyncedRecord.growth + record.key.count))
+        if isEarlier {
+            UnsyncedRecord.writeUncertain(record.payload, to: &writer)
+        } else {
+            writer.write(record.payload)
+        }
+        let length = writer.count
+        writer.write(record.key)
+        entry.initialize(
+            to: RecordEntry(
+                sequence: record.sequence, position: record.position, time: record.time.milliseconds,
+                offset: UInt32(offset), length: UInt32(length), nonce: 0,
+                keyLength: UInt16(record.key.count), topic: UInt16(truncatingIfNeeded: record.topicNumber),
+                origin: UInt16(truncatingIfNeeded: record.originNumber), state: .waiting, storage: .stored))
+        return writer.count
+    }
+
+    private func measure(_ request: DiskRequest, _ file: OutboxFile) throws(StorageError) {
+        request.usedBytes = try file.usedBytes()
+        request.count = try file.count()
+    }
+
+    private func checkpoint(_ file: OutboxFile) throws(StorageError) {
+        if file.database.written.bytes - checkpointed < Self.checkpointBytes { return }
+        checkpointed = file.database.written.bytes
+        try file.database.checkpoint()
+        checkpointed = file.database.written.bytes
+    }
+}

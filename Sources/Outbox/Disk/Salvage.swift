@@ -1,0 +1,195 @@
+import CShim
+import Platform
+import Records
+import Storage
+
+/// Reads a damaged file as far as it goes: through SQLite, which knows what was deleted, in steps that skip what it stumbles
+/// over. Only what agrees with its checksum is taken.
+final class Salvage {
+    private let path: String
+    private let target: OutboxFile
+    private let fileSystem: String?
+    private var result = OutboxRecovery()
+
+    /// Positions that are skipped at once behind an unreadable one; a page has some dozens of records.
+    private static var step: Int64 { 8 }
+    /// Skips in a row, after which they become longer.
+    private static var patience: Int { 4_096 }
+
+    init(_ path: String, into target: OutboxFile, fileSystem: String?) {
+        self.path = path
+        self.target = target
+        self.fileSystem = fileSystem
+    }
+
+    /// - Throws: errors of the target alone.
+    func run() throws(StorageError) -> OutboxRecovery {
+        var next: Int64 = 1
+        if let source = open(path) { next = try copy(from: source) }
+        if result.recovered == 0 {
+            // Perhaps for want of the first page alone.
+            let patched = target.path + ".patched"
+            defer { patched.withCString { _ = unlink($0) } }
+            try target.database.checkpoint(truncating: true)
+            if FirstPage.copy(path, with: target.path, to: patched), let source = open(patched) {
+                result.damaged = 0
+                next = max(next, try copy(from: source))
+            }
+        }
+        try target.commit { () throws(StorageError) in
+            // Beyond all that were ever given out: what was read may not be the last.
+            try target.noteChange(count: 0, next: next + 1_000_000)
+        }
+        return result
+    }
+
+    private func open(_ path: String) -> Database? {
+        var settings = Database.Settings()
+        // So that what is in the log is seen.
+        settings.access = .readWrite
+        settings.toleratesDamage = true
+        settings.fileSystem = fileSystem
+        do throws(StorageError) {
+            return try Database(path, settings)
+        } catch {
+            return nil
+        }
+    }
+
+    /// - Returns: the highest position that is known of.
+    private func copy(from source: Database) throws(StorageError) -> Int64 {
+        var names = DiskNames()
+        var identity: String?
+        var highest: Int64 = 0
+        attempt { () throws(StorageError) in
+            let query = try source.prepare("SELECT number,name FROM names")
+            while try query.step() {
+                names.add(DiskNames.Entry(number: Int(truncatingIfNeeded: query.integer(0)), text: query.text(1)))
+            }
+        }
+        attempt { () throws(StorageError) in
+            let query = try source.prepare("SELECT identity,next FROM state")
+            if try query.step() {
+                identity = query.text(0)
+                let next = query.integer(1)
+                if next > 0, next <= OutboxFile.highestPosition { highest = next - 1 }
+            }
+        }
+        var last = highest
+        attempt { () throws(StorageError) in
+            last = max(last, try source.number("SELECT max(position) FROM records"))
+            last = min(last, OutboxFile.highestPosition)
+        }
+        let kept = names
+        let identityKept = identity
+        try target.commit { () throws(StorageError) in
+            for entry in kept.entries where entry.number > 0 && entry.number <= DiskNames.largest {
+                try target.add(entry)
+            }
+            if let identityKept, identityKept.utf8.count == 16 {
+                let update = try target.database.prepare("UPDATE state SET identity=?")
+                try update.bind(1, identityKept)
+                try update.run()
+            }
+        }
+        var from: Int64 = Int64.min
+        var failures = 0
+        var step = Self.step
+        while true {
+            let (reached, isDone) = try copyBatch(from: source, from, names)
+            if isDone { break }
+            if let reached {
+                from = reached + 1
+                failures = 0
+                step = Self.step
+            } else {
+                // Nothing to be had here: look further on.
+                failures += 1
+                if failures > Self.patience { step = min(step * 2, 1 << 40) }
+                if from == Int64.min { from = 0 }
+                if from > last { break }
+                from += step
+            }
+        }
+        attempt { () throws(StorageError) in
+            let query = try source.prepare("SELECT topic,key,count,first,last FROM gaps")
+            var gaps: [Gap] = []
+            while try query.step() {
+                gaps.append(
+                    Gap(
+                        topic: Int(truncatingIfNeeded: query.integer(0)), key: Array(query.bytes(1)),
+                        count: query.integer(2), first: query.integer(3), last: query.integer(4)))
+            }
+            try target.commit { () throws(StorageError) in
+                for gap in gaps where kept.text(gap.topic) != nil && gap.count > 0 { try target.note(gap) }
+            }
+        }
+        return max(highest, last)
+    }
+
+    /// Copies up to 1,000 records.
+    /// - Returns: the position reached, `nil` when not even one could be read; and whether that was the end.
+    private func copyBatch(
+        from source: Database, _ from: Int64, _ names: DiskNames
+    ) throws(StorageError) -> (reached: Int64?, isDone: Bool) {
+        var reached: Int64?
+        var isDone = false
+        var damaged: Int64 = 0
+        var copied = 0
+        try target.commit { () throws(StorageError) in
+            var failure: StorageError?
+            do throws(StorageError) {
+                let query = try source.prepare(
+                    "SELECT position,origin,sequence,time,topic,key,payload,sum FROM records WHERE position>=? "
+                        + "AND position<=4611686018427387904 ORDER BY position LIMIT 1000")
+                try query.bind(1, from)
+                var rows = 0
+                while try query.step() {
+                    rows += 1
+                    // Out of order: the tree itself is damaged here.
+                    if query.integer(0) < max(from, reached ?? from) { break }
+                    reached = query.integer(0)
+                    guard let item = item(query, names) else {
+                        damaged += 1
+                        continue
+                    }
+                    do throws(StorageError) {
+                        try target.insert(item)
+                        copied += 1
+                    } catch let error {
+                        // The target's, not the source's.
+                        failure = error
+                        break
+                    }
+                }
+                isDone = rows == 0
+            } catch {
+                isDone = false
+            }
+            if let failure { throw failure }
+            try target.noteChange(count: Int64(copied), next: (reached ?? 0) + 1)
+        }
+        result.recovered += Int64(copied)
+        result.damaged += damaged
+        return (reached, isDone)
+    }
+
+    private func item(_ query: Statement, _ names: DiskNames) -> StoreItem? {
+        let origin = Int(truncatingIfNeeded: query.integer(1))
+        let topic = Int(truncatingIfNeeded: query.integer(4))
+        guard let originText = names.text(origin), let topicText = names.text(topic), query.integer(0) > 0 else {
+            return nil
+        }
+        let item = StoreItem(
+            position: query.integer(0), origin: origin, topic: topic, sequence: UInt64(bitPattern: query.integer(2)),
+            time: query.integer(3), key: query.bytes(5), payload: query.bytes(6))
+        let sum = OutboxFile.sum(
+            position: item.position, sequence: item.sequence, time: item.time, origin: originText, topic: topicText,
+            key: item.key, payload: item.payload)
+        return sum == query.integer(7) ? item : nil
+    }
+
+    private func attempt(_ body: () throws(StorageError) -> Void) {
+        do throws(StorageError) { try body() } catch {}
+    }
+}

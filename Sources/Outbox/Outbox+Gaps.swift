@@ -1,0 +1,99 @@
+import Platform
+import Records
+
+/// Telling consumers what is missing: one record for each key that has lost some.
+///
+///     {"sensorID":"door","value":null,"timestamp":1795193522.298,"quality":"bad","reason":"gap",
+///      "gap":{"count":120,"first":1795193402.298,"last":1795193522.298}}
+extension Outbox {
+    /// How long what was lost may gather before it is told.
+    static var gapPause: Interval { .seconds(1) }
+
+    func noteGap(_ entry: UnsafeMutablePointer<RecordEntry>, _ memory: UnsafeMutableRawPointer, _ queue: LaneQueue) {
+        if entry.pointee.traits.contains(.gap) { return }
+        let start = memory + Int(entry.pointee.offset) + Int(entry.pointee.length)
+        noteGap(
+            TopicID(Int(entry.pointee.topic)),
+            UnsafeRawBufferPointer(start: start, count: Int(entry.pointee.keyLength)), entry.pointee.time, queue)
+    }
+
+    /// A record of `key` is lost.
+    func noteGap(_ topic: TopicID, _ key: UnsafeRawBufferPointer, _ milliseconds: Int64, _ queue: LaneQueue) {
+        if settings.gapTimestamp == nil || queue.lane == .reply || topic.index == Int(UInt16.max) { return }
+        gaps.add(topic: topic.index, key: key, first: milliseconds, last: milliseconds)
+        armGaps()
+    }
+
+    func armGaps() {
+        if settings.gapTimestamp == nil || gapTimer != nil { return }
+        gapTimer = loop.after(Self.gapPause) { [unowned(unsafe) self] in
+            gapTimer = nil
+            tellGaps()
+        }
+    }
+
+    /// Appends what is to be told, if there is room for it. Happens by itself within seconds; for a stop it is said.
+    public func tellGaps() {
+        if gaps.isEmpty && !(disk?.hasGaps ?? false) { return }
+        let hasRoom = records.slabCount <= records.limit - max(records.limit / 8, 1) && records.lostSinceFull == nil
+        guard hasRoom || disk?.isStopping == true else {
+            armGaps()
+            return
+        }
+        let told = gaps.gaps
+        gaps.removeAll()
+        for gap in told where !append(gap, topic: TopicID(gap.topic), isDurable: false) {
+            gap.key.withUnsafeBytes {
+                gaps.add(topic: gap.topic, key: $0, count: gap.count, first: gap.first, last: gap.last)
+            }
+        }
+        if !gaps.isEmpty { armGaps() }
+        guard let disk, disk.hasGaps, disk.lostSinceFull == nil, disk.phase == .up, disk.toldGaps.isEmpty else {
+            return
+        }
+        disk.areGapsDue = true
+        pumpDisk()
+    }
+
+    /// Those that the disk has noted: their records and the end of the notes are one commit.
+    func tell(_ gaps: [Gap], _ disk: Disk) {
+        disk.hasGaps = false
+        for gap in gaps {
+            guard let topic = disk.names.text(gap.topic).flatMap({ disk.topics.topicID($0) }) else { continue }
+            if append(gap, topic: topic, isDurable: true) {
+                disk.toldGaps.append(gap)
+            } else {
+                disk.hasGaps = true
+            }
+        }
+        disk.isSpillDue = true
+        if disk.hasGaps { armGaps() }
+    }
+
+    private func append(_ gap: Gap, topic: TopicID, isDurable: Bool) -> Bool {
+        guard let format = settings.gapTimestamp else { return false }
+        let name = String(decoding: gap.key, as: UTF8.self)
+        let maximum = JSONString.maximumBytes(utf8Count: name.utf8.count) + 3 * TimestampFormat.maximumBytes + 160
+        var traits: RecordEntry.Traits = .gap
+        // With positions, records are stored in the order in which they are sent: none may go ahead without one.
+        if isDurable || (settings.keepsPositions && disk != nil) { traits.insert(.durable) }
+        return gap.key.withUnsafeBytes { key in
+            append(
+                topic: topic, key: key, time: WallTime(nanoseconds: gap.last &* 1_000_000), traits: traits,
+                maximumBytes: maximum
+            ) { writer in
+                writer.write("{\"sensorID\":")
+                JSONString.write(name, to: &writer)
+                writer.write(",\"value\":null,\"timestamp\":")
+                format.write(WallTime(nanoseconds: gap.last &* 1_000_000), to: &writer)
+                writer.write(",\"quality\":\"bad\",\"reason\":\"gap\",\"gap\":{\"count\":")
+                writer.write(gap.count)
+                writer.write(",\"first\":")
+                format.write(WallTime(nanoseconds: gap.first &* 1_000_000), to: &writer)
+                writer.write(",\"last\":")
+                format.write(WallTime(nanoseconds: gap.last &* 1_000_000), to: &writer)
+                writer.write("}}")
+            }
+        }
+    }
+}

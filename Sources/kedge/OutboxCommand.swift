@@ -1,0 +1,215 @@
+import Agent
+import CShim
+import Configuration
+import Outbox
+import Platform
+import Records
+import Storage
+
+extension Subcommand {
+    static var outbox: Subcommand {
+        Subcommand(
+            name: "outbox", summary: "look at what waits on the disk",
+            synopsis: "[options] stat|verify|dump|recover|drop",
+            description: """
+                stat     how many records wait, what the file takes and what was written to it
+                verify   read every record and the database's own structure
+                dump     print every record, one line each, in the order of their positions
+                recover  copy what can be read into a new file (--to), as the agent does by
+                         itself when it finds the file damaged; the old one is not changed
+                drop     delete all records (--yes); they are not sent any more
+
+                The file is that of CONFIG (--config, /etc/kedge/kedge.yaml) or --path. All of
+                it may be done while the agent runs. Exits with 1 when verify or recover found
+                damage.
+                """,
+            options: [
+                Options.Option("config", "FILE", letter: "c", "the agent's configuration, which names the file"),
+                Options.Option("path", "FILE", "the outbox's file"),
+                Options.Option("to", "FILE", "recover: the new file, which must not exist"),
+                Options.Option(flag: "yes", "drop: really"),
+                Options.Option(flag: "json", "print JSON objects"),
+            ],
+            operands: 1...1,
+            examples: """
+                kedge outbox stat
+                kedge outbox dump --path /var/lib/kedge/outbox.db --json | head
+                kedge outbox recover --path outbox.db.damaged-20261121T094748Z --to outbox.db
+                """,
+            body: runOutbox)
+    }
+
+    private static func runOutbox(_ options: Options) -> ExitCode {
+        var found = options.value("path")
+        if found == nil {
+            guard let settings = loadConfiguration(options.value("config") ?? defaultConfiguration) else {
+                return .configuration
+            }
+            // The service's manager gives the agent a place for a file that a shell does not know of.
+            guard settings.usesDisk || settings.outbox.path.map({ OutboxFile.exists($0) }) ?? false else {
+                writeLine("nothing goes to a disk with this configuration (outbox.durability)", to: 2)
+                return .failure
+            }
+            found = settings.outbox.path
+        }
+        guard let path = found else { return .configuration }
+        let action = options.operands[0]
+        let look = OutboxLook(path: path, asJSON: options.has("json"))
+        do throws(StorageError) {
+            if action.isEqual(to: "stat") { return try look.stat() }
+            if action.isEqual(to: "verify") { return try look.verify() }
+            if action.isEqual(to: "dump") { return try look.dump() }
+            if action.isEqual(to: "recover") {
+                guard let copy = options.value("to") else {
+                    return Subcommand.outbox.wrongUsage("recover needs --to FILE")
+                }
+                return try look.recover(to: copy)
+            }
+            if action.isEqual(to: "drop") {
+                guard options.has("yes") else {
+                    return Subcommand.outbox.wrongUsage("drop deletes every record that waits; say so with --yes")
+                }
+                return try look.drop()
+            }
+        } catch {
+            writeLine(error.description, to: 2)
+            if error.isDamage { writeLine("it is damaged: kedge outbox recover, or start the agent", to: 2) }
+            return .failure
+        }
+        return Subcommand.outbox.wrongUsage(joined("no such action: ", action))
+    }
+}
+
+/// What `kedge outbox` does with a file.
+private struct OutboxLook {
+    let path: String
+    let asJSON: Bool
+
+    private func open(_ access: Database.Access = .readOnly) throws(StorageError) -> OutboxFile {
+        try OutboxFile.open(path, access: access)
+    }
+
+    func stat() throws(StorageError) -> ExitCode {
+        let file = try open()
+        let state = try file.state()
+        let oldest = try file.time(of: state.first)
+        let newest = try file.time(of: state.last)
+        if asJSON {
+            var line = joined("{\"path\":", quotedJSON(path), ",\"identity\":", quotedJSON(state.identity))
+            line += joined(",\"records\":", decimal(state.count), ",\"first\":", decimal(state.first))
+            line += joined(",\"last\":", decimal(state.last), ",\"used\":", decimal(state.usedBytes))
+            line += joined(",\"size\":", decimal(state.fileBytes), ",\"written\":", decimal(state.writtenBytes))
+            line += joined(",\"fsyncs\":", decimal(state.syncs), ",\"gaps\":", state.hasGaps ? "true" : "false")
+            if let oldest, let newest {
+                line += joined(",\"oldest\":", oldest.json, ",\"newest\":", newest.json)
+            }
+            writeLine(line + "}", to: 1)
+            return .success
+        }
+        writeLine(joined("records   ", decimal(state.count)), to: 1)
+        if let oldest, let newest {
+            writeLine(joined("sampled   ", oldest.json, " to ", newest.json), to: 1)
+            writeLine(joined("positions ", decimal(state.first), " to ", decimal(state.last)), to: 1)
+        }
+        writeLine(
+            joined("size      ", decimal(state.usedBytes), " bytes in use, ", decimal(state.fileBytes), " in all"),
+            to: 1)
+        writeLine(
+            joined("written   ", decimal(state.writtenBytes), " bytes, ", decimal(state.syncs), " fsyncs"), to: 1)
+        return .success
+    }
+
+    func verify() throws(StorageError) -> ExitCode {
+        let file = try open()
+        var records: Int64 = 0
+        var damaged: Int64 = 0
+        try file.read(
+            from: 0, through: Int64.max, damaged: { _ in damaged += 1 },
+            { _ in
+                records += 1
+                return true
+            })
+        let problem = try file.structuralProblem()
+        let isSound = damaged == 0 && problem == nil
+        if asJSON {
+            writeLine(
+                joined(
+                    "{\"path\":", quotedJSON(path), ",\"ok\":", isSound ? "true" : "false", ",\"records\":",
+                    decimal(records), ",\"damaged\":", decimal(damaged),
+                    problem.map { joined(",\"problem\":", quotedJSON($0)) } ?? "", "}"), to: 1)
+        } else {
+            writeLine(joined(decimal(records), " records are as they were appended"), to: 1)
+            if damaged > 0 { writeLine(joined(decimal(damaged), " records are not"), to: 2) }
+            if let problem { writeLine(joined("the database is damaged: ", problem), to: 2) }
+        }
+        return isSound ? .success : .failure
+    }
+
+    func dump() throws(StorageError) -> ExitCode {
+        var isWritten = true
+        var damaged = 0
+        try open().read(
+            from: 0, through: Int64.max, damaged: { _ in damaged += 1 },
+            { record in
+                let key = String(decoding: record.key, as: UTF8.self)
+                let payload = String(decoding: record.payload, as: UTF8.self)
+                let id = joined(record.origin, "/", decimal(record.sequence))
+                if asJSON {
+                    isWritten = writeLine(
+                        joined(
+                            "{\"position\":", decimal(record.position), ",\"id\":", quotedJSON(id), ",\"topic\":",
+                            quotedJSON(record.topic), ",\"key\":", quotedJSON(key), ",\"value\":", quotedJSON(payload),
+                            "}"), to: 1)
+                } else {
+                    isWritten = writeLine(
+                        joined(decimal(record.position), " ", id, " ", record.topic, " ", key, " ", payload), to: 1)
+                }
+                // Whoever read it may have seen enough.
+                return isWritten
+            })
+        if damaged > 0 { writeLine(joined(decimal(damaged), " records cannot be read"), to: 2) }
+        return damaged == 0 && isWritten ? .success : .failure
+    }
+
+    func recover(to copy: String) throws(StorageError) -> ExitCode {
+        guard OutboxFile.exists(path) else {
+            writeLine(joined(path, ": no such file"), to: 2)
+            return .failure
+        }
+        guard !OutboxFile.exists(copy) else {
+            writeLine(joined(copy, " exists already"), to: 2)
+            return .failure
+        }
+        let recovery = try OutboxFile.recover(path, to: copy)
+        if asJSON {
+            writeLine(
+                joined(
+                    "{\"path\":", quotedJSON(path), ",\"to\":", quotedJSON(copy), ",\"recovered\":",
+                    decimal(recovery.recovered), ",\"damaged\":", decimal(recovery.damaged), "}"), to: 1)
+        } else {
+            writeLine(
+                joined(
+                    decimal(recovery.recovered), " records are in ", copy, "; ", decimal(recovery.damaged),
+                    " were not as they had been appended"), to: 1)
+        }
+        return recovery.damaged == 0 ? .success : .failure
+    }
+
+    func drop() throws(StorageError) -> ExitCode {
+        let count = try open(.readWrite).dropAll()
+        writeLine(
+            asJSON ? joined("{\"dropped\":", decimal(count), "}") : joined(decimal(count), " records dropped"), to: 1)
+        return .success
+    }
+}
+
+extension WallTime {
+    /// A JSON string of RFC 3339.
+    fileprivate var json: String {
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: TimestampFormat.maximumBytes, alignment: 1)
+        defer { memory.deallocate() }
+        var writer = ByteWriter(memory)
+        TimestampFormat.rfc3339.write(self, to: &writer)
+        return String(decoding: writer.written, as: UTF8.self)
+    }
+}

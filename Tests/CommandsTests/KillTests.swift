@@ -1,0 +1,331 @@
+import Actuators
+import Commands
+import Platform
+import Records
+import TestSupport
+import Testing
+
+/// The process ends between two steps of a command, at each of them.
+@Suite struct KillTests {
+    private let plans: [(id: String, maxOn: Interval?, restraints: Restraints)] = [
+        ("pump", nil, Restraints()), ("drain", nil, Restraints()),
+    ]
+
+    private func life(_ world: World) throws -> Life { try Life(world, plans) }
+
+    /// The steps that a process passes which is not ended.
+    private func steps(_ command: String) throws -> [String] {
+        let world = World()
+        world.send(command, id: "a")
+        let life = try life(world)
+        life.settle()
+        world.loop.advance(by: .seconds(10))
+        life.settle()
+        return world.passed
+    }
+
+    @Test(arguments: [
+        #"{"id":"a","actuator":"pump","value":1}"#, #"{"actuator":"pump","value":1}"#,
+        #"{"id":"a","group":[{"actuator":"pump","value":1},{"actuator":"drain","value":1}]}"#,
+        #"{"id":"a","actuator":"pump","value":7}"#, #"{"id":"a","actuator":"*","safe":true}"#,
+    ]) func nothingIsDoneTwice(command: String) throws {
+        let steps = try steps(command)
+        #expect(steps.count >= 7)
+        var counts: [String: Int] = [:]
+        for step in steps {
+            let world = World()
+            world.failpoint = (step, counts[step, default: 0])
+            counts[step, default: 0] += 1
+            world.send(command, id: "a")
+            var life = try life(world)
+            life.settle()
+            world.loop.advance(by: .seconds(10))
+            life.settle()
+            #expect(life.isDead, "\(step)")
+            let moved = world.driven.filter { $0.value == .integer(1) }.map { $0.actuator }
+
+            life = try self.life(world)
+            life.settle()
+            // And once more, as after a rebalance that lost the commit.
+            world.committed = 0
+            life = try self.life(world)
+            life.settle()
+
+            let id = command.hasPrefix(#"{"id""#) ? "a" : "commands/0/0"
+            let all = world.driven.filter { $0.value == .integer(1) }.map { $0.actuator }
+            #expect(Set(all).count == all.count, "done twice after the end at \(step)")
+            // The sender hears exactly one thing, as often as it may.
+            let finals = world.finals(id)
+            #expect(finals.count == 1, "\(step): \(finals.map { String(decoding: $0, as: UTF8.self) })")
+            let reply = String(decoding: finals.first ?? [], as: UTF8.self)
+            if reply.contains("unknown outcome") {
+                // It is the truth: the claim was kept, and the answer was not.
+                #expect(reply.contains(#""status":"failed""#))
+                #expect(all == moved, "\(step)")
+            } else if reply.contains(#""status":"done""#), !command.contains("safe") {
+                #expect(!all.isEmpty, "\(step)")
+            } else {
+                #expect(all.isEmpty, "\(step)")
+            }
+        }
+    }
+
+    /// As above, with a second command behind the first, whose commit must not cover it.
+    @Test func aCommandThatIsRefusedAtOnceDoesNotCommitTheOneBeforeIt() throws {
+        let world = World()
+        world.send(#"{"id":"a","actuator":"pump","value":1}"#, id: "a")
+        world.send("garbage")
+        var life = try life(world)
+        life.queue.runAll()
+        life.receive()
+        life.receive()
+        #expect(world.committed == 0)
+        life.mortality.isDead = true
+        life = try self.life(world)
+        life.settle()
+        #expect(world.committed == 2)
+        #expect(world.driven.map { $0.actuator } == ["pump"])
+        #expect(world.finals("a").count == 1)
+    }
+
+    @Test func aReplyThatNeverReachedTheBrokerIsSentAgain() throws {
+        let world = World()
+        world.send(#"{"id":"a","actuator":"pump","value":1}"#, id: "a")
+        var life = try life(world)
+        life.queue.runAll()
+        life.receive()
+        life.queue.runAll()
+        #expect(life.outbox.map { $0.status } == [.done])
+        let first = encoded(life.outbox[0])
+        life.mortality.isDead = true
+        life = try self.life(world)
+        life.settle()
+        #expect(world.resent["a"] == [first])
+        #expect(world.delivered["a"] == nil)
+        // Once it has arrived that is kept, too, and nobody hears of it again.
+        world.loop.advance(by: .seconds(5))
+        life.settle()
+        life.mortality.isDead = true
+        life = try self.life(world)
+        life.settle()
+        #expect(world.resent["a"] == [first])
+    }
+
+    @Test func anOrderlyStopLeavesNothingToSendAgain() throws {
+        let world = World()
+        world.send(#"{"id":"a","actuator":"pump","value":1}"#, id: "a")
+        var life = try life(world)
+        life.settle()
+        life.stop()
+        #expect(world.outputs["pump"] == .integer(0))
+        life = try self.life(world)
+        life.settle()
+        #expect(world.resent.isEmpty)
+        #expect(world.delivered["a"]?.map { $0.status } == [.done])
+    }
+
+    @Test func aRepetitionAfterARestartGetsTheFirstReply() throws {
+        let world = World()
+        let command = #"{"id":"a","actuator":"pump","value":1}"#
+        world.send(command, id: "a")
+        var life = try life(world)
+        life.settle()
+        life.mortality.isDead = true
+        world.send(command, id: "a")
+        life = try self.life(world)
+        life.settle()
+        #expect(world.driven.map { $0.value } == [.integer(1)])
+        let replies = try #require(world.delivered["a"])
+        #expect(replies.map { $0.status } == [.done, .duplicate])
+        #expect(replies[1].first == encoded(replies[0]))
+    }
+
+    @Test func whatIsForgottenIsStillToldByItsPlace() throws {
+        let world = World()
+        let settings = CommandSettings(topics: [], remember: 2)
+        for id in ["a", "b", "c", "d"] { world.send(#"{"id":"\#(id)","actuator":"pump","value":1}"#, id: id) }
+        var life = try Life(world, plans, settings)
+        life.settle()
+        #expect(world.driven.count == 4)
+        #expect(world.disk.claims.map { $0.id } == ["c", "d"])
+        life.mortality.isDead = true
+        // The group has forgotten its place.
+        world.committed = 0
+        life = try Life(world, plans, settings)
+        life.settle()
+        #expect(world.driven.count == 4)
+        #expect(world.delivered["a"]?.last?.status == .duplicate)
+        #expect(world.delivered["a"]?.last?.reason?.contains("was passed before") == true)
+        // A topic that was made anew begins with the first offset again.
+        life.mortality.isDead = true
+        world.topic = []
+        world.committed = 0
+        world.loop.advance(by: .seconds(1))
+        world.send(#"{"id":"e","actuator":"pump","value":1}"#, id: "e")
+        life = try Life(world, plans, settings)
+        life.settle()
+        #expect(world.driven.count == 5)
+    }
+}
+
+/// The disk, and what does not wait for it.
+@Suite struct ClaimStoreTests {
+    private let plans: [(id: String, maxOn: Interval?, restraints: Restraints)] = [("pump", nil, Restraints())]
+
+    private func command(_ id: String) -> String { #"{"id":"\#(id)","actuator":"pump","value":1}"# }
+
+    @Test func nothingMovesBeforeTheClaimIsWritten() throws {
+        let world = World()
+        let life = try Life(world, plans)
+        life.queue.runAll()
+        world.send(command("a"))
+        life.receive()
+        #expect(world.driven.isEmpty)
+        life.queue.runJob()
+        #expect(world.disk.claims.count == 1)
+        #expect(world.driven.isEmpty)
+        life.queue.deliver()
+        #expect(world.driven.count == 1)
+        // The reply waits until it is kept, too.
+        #expect(life.outbox.isEmpty)
+        life.queue.runAll()
+        #expect(life.outbox.count == 1)
+    }
+
+    @Test func whatWaitsForTheDiskIsWrittenTogether() throws {
+        let world = World()
+        let life = try Life(world, plans)
+        life.queue.runAll()
+        for id in 0..<20 { world.send(command("\(id)")) }
+        while life.receive() {}
+        life.queue.runAll()
+        // The first claim alone, then nineteen with the first answer, then their answers.
+        #expect(world.disk.writes == 3)
+        #expect(life.outbox.count == 20)
+    }
+
+    @Test func aFullDiskRejects() throws {
+        let world = World()
+        let life = try Life(world, plans)
+        life.queue.runAll()
+        world.disk.fails = true
+        world.send(command("a"))
+        world.send(#"{"id":"s","actuator":"pump","safe":true}"#)
+        life.settle()
+        #expect(world.driven.map { $0.value } == [.integer(0)])
+        #expect(world.delivered["a"]?.map { $0.status } == [.rejected])
+        #expect(world.delivered["s"]?.map { $0.status } == [.done])
+        world.disk.fails = false
+        world.send(command("b"))
+        life.settle()
+        #expect(world.delivered["b"]?.map { $0.status } == [.done])
+    }
+
+    @Test func aHungDiskRejects() throws {
+        let world = World()
+        let life = try Life(world, plans)
+        life.queue.runAll()
+        world.send(command("a"))
+        life.receive()
+        world.send(command("b"))
+        life.receive()
+        world.loop.advance(by: .seconds(10))
+        #expect(life.outbox.map { $0.status } == [.rejected, .rejected])
+        world.send(command("c"))
+        life.receive()
+        #expect(life.outbox.last?.reason?.contains("claims cannot be written") == true)
+        // The write comes back after all: what was rejected is not done.
+        life.queue.runAll()
+        #expect(world.driven.isEmpty)
+        world.send(command("d"))
+        life.settle()
+        #expect(world.driven.count == 1)
+        #expect(world.finals("a").count == 1)
+    }
+
+    @Test func aCommandThatExpiresWhileTheDiskIsSlowIsNotDone() throws {
+        let world = World()
+        let life = try Life(world, plans)
+        life.queue.runAll()
+        world.send(#"{"id":"a","actuator":"pump","value":1,"expires":\#(world.now / 1_000 + 2)}"#)
+        life.receive()
+        world.loop.advance(by: .seconds(3))
+        life.settle()
+        #expect(world.driven.isEmpty)
+        #expect(world.delivered["a"]?.map { $0.status } == [.expired])
+    }
+
+    /// `safe` does not wait for the disk, so what was sent before it must not come behind it.
+    @Test func aSafeIsNotUndoneByWhatWasSentBeforeIt() throws {
+        let world = World()
+        let life = try Life(world, plans)
+        life.queue.runAll()
+        world.send(command("a"))
+        world.send(#"{"id":"g","group":[{"actuator":"pump","value":1}]}"#)
+        world.send(#"{"id":"s","actuator":"*","safe":true}"#)
+        while life.receive() {}
+        life.settle()
+        #expect(world.outputs["pump"] == .integer(0))
+        #expect(world.driven.allSatisfy { $0.value == .integer(0) })
+        #expect(world.delivered["a"]?.map { $0.status } == [.preempted])
+        #expect(world.delivered["g"]?.map { $0.status } == [.preempted])
+        world.send(command("b"))
+        life.settle()
+        #expect(world.outputs["pump"] == .integer(1))
+    }
+
+    /// A claim that is kept only after the brokers were given up comes too late.
+    @Test func whatWaitsForTheDiskDoesNotMoveWithoutABroker() throws {
+        let world = World()
+        let life = try Life(world, plans, CommandSettings(topics: [], onDisconnect: .safe(after: .seconds(2))))
+        life.queue.runAll()
+        life.guardian.linkChanged(isUp: true)
+        world.send(command("a"))
+        life.receive()
+        life.guardian.linkChanged(isUp: false)
+        world.loop.advance(by: .seconds(3))
+        life.settle()
+        #expect(world.driven.isEmpty)
+        #expect(world.delivered["a"]?.map { $0.status } == [.preempted])
+        life.guardian.linkChanged(isUp: true)
+        world.send(command("b"))
+        life.settle()
+        #expect(world.outputs["pump"] == .integer(1))
+    }
+
+    @Test func onlySoManyWaitForTheDisk() throws {
+        let world = World()
+        let life = try Life(world, plans)
+        life.queue.runAll()
+        for id in 0..<300 { world.send(command("\(id)")) }
+        while life.receive() {}
+        #expect(life.outbox.count == 300 - 256)
+        #expect(life.outbox.allSatisfy { $0.reason == "256 commands wait for the disk already" })
+    }
+
+    /// An hour away, 500 commands: none that is too old is done, and each is answered.
+    @Test func aReplayAfterAnHour() throws {
+        let world = World()
+        let loop = world.loop
+        for index in 0..<500 {
+            world.send(command("\(index)"), id: "\(index)")
+            loop.advance(by: .milliseconds(7_200))
+        }
+        var sent: [String: Int64] = [:]
+        for (index, message) in world.topic.enumerated() { sent["\(index)"] = message.timestamp }
+        let now = world.now
+        let life = try Life(world, plans)
+        life.settle()
+        var done = 0
+        for index in 0..<500 {
+            let replies = world.delivered["\(index)"] ?? []
+            #expect(replies.count == 1)
+            let isFresh = now - (sent["\(index)"] ?? 0) <= 30_000
+            #expect(replies.first?.status == (isFresh ? .done : .expired))
+            if isFresh { done += 1 }
+        }
+        #expect(done == 4)
+        #expect(world.driven.count == done)
+        #expect(world.committed == 500)
+    }
+}

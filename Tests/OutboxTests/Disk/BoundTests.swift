@@ -1,0 +1,134 @@
+import Foundation
+import Platform
+import Records
+import Storage
+import TestSupport
+import Testing
+
+@testable import Outbox
+
+@Suite struct BoundTests {
+    private func outage(_ whenFull: OutboxSettings.WhenFull, _ count: Int) throws -> DiskBench {
+        let bench = DiskBench(room: 0) {
+            $0.maxSize = 1_000_000
+            $0.maxMemory = 128_000
+            $0.whenFull = whenFull
+        }
+        for number in 0..<count {
+            bench.append("\(number) " + String(repeating: "x", count: 150), key: "k\(number % 3)")
+            if number % 20 == 0 { bench.pass(.milliseconds(200)) }
+        }
+        bench.pass(.seconds(5))
+        let size = try FileManager.default.attributesOfItem(atPath: bench.path)[.size] as? Int ?? 0
+        #expect(size <= 1_000_000)
+        return bench
+    }
+
+    private struct GapRecord: Decodable {
+        struct Gap: Decodable {
+            let count: Int
+            let first: Int
+            let last: Int
+        }
+        let sensorID: String
+        let gap: Gap
+    }
+
+    /// What came, and what the gap records say is missing of each key.
+    private func result(_ bench: DiskBench) throws -> (numbers: [Int], gaps: [String: Int]) {
+        bench.deliverAll()
+        bench.pass(.seconds(5))
+        bench.deliverAll()
+        var numbers: [Int] = []
+        var gaps: [String: Int] = [:]
+        for line in bench.transport.log {
+            if let number = Int(line.prefix { $0 != " " }) {
+                numbers.append(number)
+            } else {
+                let record = try JSONDecoder().decode(GapRecord.self, from: Data(line.utf8))
+                gaps[record.sensorID, default: 0] += record.gap.count
+                #expect(record.gap.first <= record.gap.last)
+            }
+        }
+        return (numbers, gaps)
+    }
+
+    private func check(_ numbers: [Int], _ gaps: [String: Int], of count: Int) {
+        for key in 0..<3 {
+            let own = numbers.filter { $0 % 3 == key }
+            #expect(own == own.sorted())
+            #expect(own.count + gaps["k\(key)", default: 0] == (0..<count).filter { $0 % 3 == key }.count)
+        }
+    }
+
+    @Test func dropOldestTellsWhatIsMissing() throws {
+        let bench = try outage(.dropOldest, 10_000)
+        let (numbers, gaps) = try result(bench)
+        check(numbers, gaps, of: 10_000)
+        #expect(numbers.last == 9_999)
+        #expect(numbers.count > 2_000)
+        #expect(gaps.count == 3)
+        #expect(bench.lines.lines.contains { $0.contains("the oldest are being dropped") })
+    }
+
+    @Test func dropNewestKeepsTheOldest() throws {
+        let bench = try outage(.dropNewest, 10_000)
+        let (numbers, gaps) = try result(bench)
+        check(numbers, gaps, of: 10_000)
+        #expect(Array(numbers.prefix(2_000)) == Array(0..<2_000))
+        #expect(numbers.count < 8_000)
+    }
+
+    @Test func thinKeepsSomeOfEverything() throws {
+        let bench = try outage(.thin, 12_000)
+        let (numbers, gaps) = try result(bench)
+        check(numbers, gaps, of: 12_000)
+        #expect(numbers.count > 1_500)
+        // Every stretch of the outage has left something.
+        for start in stride(from: 0, to: 12_000, by: 1_000) {
+            #expect(numbers.contains { (start..<(start + 1_000)).contains($0) })
+        }
+    }
+
+    /// Gaps are told after a crash too: they are on the disk.
+    @Test func gapsSurviveACrash() throws {
+        let folder = Folder()
+        var left = 0
+        do {
+            let bench = DiskBench(folder, room: 0) {
+                $0.maxSize = 1_000_000
+                $0.maxMemory = 128_000
+            }
+            for number in 0..<10_000 {
+                bench.append("\(number) " + String(repeating: "x", count: 150))
+                if number % 20 == 0 { bench.pass(.milliseconds(200)) }
+            }
+            bench.pass(.seconds(5))
+            left = bench.outbox.unstoredCount
+            #expect(bench.status.dropped > 0)
+        }
+        #expect(left == 0)
+        let bench = DiskBench(folder, boot: "b2")
+        let (numbers, gaps) = try result(bench)
+        #expect(numbers.count + (gaps["k"] ?? 0) == 10_000)
+        #expect(bench.transport.held.isEmpty)
+        let again = DiskBench(folder, boot: "b3")
+        again.pass(.seconds(5))
+        #expect(again.transport.log == [])
+    }
+
+    @Test func aGapInMemoryIsToldToo() throws {
+        let bench = DiskBench(room: 10) { $0.maxMemory = 128_000 }
+        bench.append("x")
+        bench.transport.deliver(0, .tooLarge)
+        bench.pass(.seconds(2))
+        #expect(bench.transport.log.count == 2)
+        let record = try JSONDecoder().decode(GapRecord.self, from: Data(bench.transport.log[1].utf8))
+        #expect(record.sensorID == "k")
+        #expect(record.gap.count == 1)
+        // The telling of a gap is not told of.
+        bench.transport.deliver(0, .tooLarge)
+        bench.pass(.seconds(5))
+        #expect(bench.transport.log.count == 2)
+    }
+}
