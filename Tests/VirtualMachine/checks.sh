@@ -427,7 +427,8 @@ check_lost_edges() {
 }
 
 # send ACTUATOR VALUE OPTION...: from this host, through the broker; prints the reply.
-send() { "$kedge" send "$@" -b "$servers" --json; }
+# A reply that is none of success is the check's to judge, and to show.
+send() { "$kedge" send "$@" -b "$servers" --json || true; }
 
 check_command_moves_a_line() {
     local reply
@@ -440,7 +441,7 @@ check_command_moves_a_line() {
     reply=$(send lamp 0)
     has 'reply' "$reply" '"status":"done","value":0,'
     same 'level of an active-low lamp that is off' "$(guest 'level bench 8')" 1
-    reply=$(send pump 7 || true)
+    reply=$(send pump 7)
     has 'a value that a line cannot have' "$reply" '"status":"rejected"'
     same 'level' "$(guest 'level bench 6')" 0
 }
@@ -465,7 +466,7 @@ check_command_moves_an_expanders_line() {
     has 'reply' "$reply" '"status":"done","value":1,'
     same 'latch' "$(registers 14 15)" '00 02'
     # Read back is the line itself, which follows only once it is told to.
-    reply=$(send latch 1 || true)
+    reply=$(send latch 1)
     has 'a line that is held low' "$reply" '"status":"failed".*driven to 1 but read back as 0'
     same 'latch: safe again' "$(registers 14 15)" '00 02'
     guest 'bench poke "$(bus bench)" 20 12 04'
@@ -476,9 +477,10 @@ check_command_moves_an_expanders_line() {
     reply=$(send latch 0)
     has 'reply' "$reply" '"status":"done","value":0,'
     guest 'fault 0x20 6'
-    reply=$(send relay 0 || true)
-    guest 'fault 0x20 0'
+    reply=$(send relay 0)
     has 'nobody acknowledges' "$reply" '"status":"failed".*no acknowledge'
+    # Until it is safe again, it takes no order for another value.
+    guest 'fault 0x20 0; until_true says "actuator relay: at the safe value 1 again"'
     # As after a brown-out: all lines are inputs again.
     guest 'bench poke "$(bus bench)" 20 00 ff ff'
     reply=$(send relay 0)
@@ -548,7 +550,7 @@ check_unplugged_chip() {
     guest 'unplug far; sleep 1'
     delivered far 1
     same 'record' "$(records far | awk '{ print $1, $3, $4 }')" 'null bad gpio'
-    has 'reply while it is away' "$(send horn 0 || true)" '"status":"failed".*reason'
+    has 'reply while it is away' "$(send horn 0)" '"status":"failed".*reason'
     guest 'plug far; pull far 0 1'
     await 'the new level' is_last far 1
     # The agent may have been there before the level.
