@@ -50,6 +50,7 @@ extension Subcommand {
         guard let settings = loadConfiguration(options.operands.first ?? defaultConfiguration) else {
             return .configuration
         }
+        settings.kafka.leaveOutSASLPlugins()
         return withLoop(level: settings.logLevel) { loop, log in
             do throws(AgentError) {
                 let hardware = KernelHardware(time: loop.time, attach: attachSimulatedDevices)

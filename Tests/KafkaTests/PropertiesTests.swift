@@ -212,4 +212,19 @@ import Testing
             #expect(lines.count == 1 && lines[0].hasPrefix("kedge.yaml:4:7: bootstrap.servers: a "))
         }
     }
+
+    @Test(
+        arguments: [
+            (["security.protocol": "ssl"], false),
+            (["security.protocol": "SASL_SSL"], true),
+            (["security.protocol": "sasl_plaintext", "sasl.mechanisms": "GSSAPI"], true),
+            (["security.protocol": "sasl_ssl", "sasl.mechanism": "SCRAM-SHA-512"], false),
+            (["sasl.mechanisms": "GSSAPI"], false),
+            ([:], false),
+        ] as [(KeyValuePairs<String, String>, Bool)])
+    func onlyKerberosNeedsThePluginsOfCyrusSASL(_ pairs: KeyValuePairs<String, String>, isNeeded: Bool) {
+        #expect(check(all: pairs).0.needsSASLPlugins == isNeeded)
+        // One client that needs them is enough: they are the process's.
+        #expect(check(consumer: pairs).0.needsSASLPlugins == isNeeded)
+    }
 }

@@ -171,6 +171,28 @@ func freePort() throws -> Int {
         #expect(agent.errorLines.filter { $0.contains("waiting for") }.count == 2, "\(agent.errorLines)")
     }
 
+    /// A plugin is a library in a folder `sasl2`; librdkafka's SASL library itself is `libsasl2`.
+    @Test func anAgentLoadsNoPluginsThatItDoesNotUse() throws {
+        let broker = try BrokerProcess()
+        let folder = try TemporaryFolder()
+        let configuration = try folder.file(
+            "kedge.yaml",
+            """
+            node: pi-01
+            kafka: { all: { bootstrap.servers: "\(broker.bootstrap)" } }
+            sensors:
+              - { id: count, driver: sim, every: 1s }
+            """)
+        let agent = try KedgeProcess(["run", configuration])
+        try agent.errorLine(with: "connected")
+        // Of a file without a size Foundation's contentsOfFile reads a part only.
+        let file = try #require(FileHandle(forReadingAtPath: "/proc/\(agent.identifier)/maps"))
+        let maps = String(decoding: file.readDataToEndOfFile(), as: UTF8.self)
+        #expect(maps.contains("/libsasl2.so"))
+        #expect(!maps.contains("/sasl2/"))
+        #expect(try agent.stop() == 0)
+    }
+
     @Test func whatIsLeftAtTheStopIsToldByTheExitCode() throws {
         let port = try freePort()
         let folder = try TemporaryFolder()
