@@ -15,6 +15,8 @@ public final class Reader {
     /// Known only to be refused: never suggested.
     private var refused: [StaticString] = []
     private var isFree = false
+    /// The known keys are those of several kinds of mapping.
+    private var hasLearned = false
     /// It is no mapping, which was reported: that its keys are missing is no second mistake.
     private let isWrong: Bool
 
@@ -47,6 +49,7 @@ public final class Reader {
     /// Knows from now on what `rehearsal` was asked for, too.
     public func learn(from rehearsal: Reader) {
         for key in rehearsal.known { know(key) }
+        hasLearned = true
     }
 
     /// Refuses keys that only a later version will know: accepting them now would promise what is not there. They are not
@@ -191,6 +194,9 @@ public final class Reader {
             let what = "\(path(of: entry.key.text)) is no known key"
             if let near = nearest(to: entry.key.text, among: known) {
                 diagnostics.report(entry.key.mark, "\(what), did you mean \(String(near))?")
+            } else if hasLearned {
+                // Not all of the keys belong together: a list of them would mislead.
+                diagnostics.report(entry.key.mark, what)
             } else if known.isEmpty {
                 diagnostics.report(entry.key.mark, "\(what), there are none here")
             } else {
