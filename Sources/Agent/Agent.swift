@@ -240,7 +240,15 @@ public final class Agent {
             decimal(telemetry.samples), " samples, ", decimal(telemetry.filtered), " filtered, ",
             decimal(counters.acknowledged), " acknowledged, ", decimal(counters.failed), " failed", causes, ", ",
             decimal(counters.dropped + counters.refused + counters.oversized), " dropped, ",
-            decimal(outbox.pendingCount + telemetry.waitingCount), " waiting", diskStatus)
+            decimal(outbox.pendingCount + telemetry.waitingCount), " waiting", missingStatus, diskStatus)
+    }
+
+    /// What was never measured, where there is such.
+    private var missingStatus: String {
+        let missing = sampler.missing
+        return joined(
+            missing.slots == 0 ? "" : joined(", ", decimal(missing.slots), " slots missed"),
+            missing.edges == 0 ? "" : joined(", ", decimal(missing.edges), " edges lost"))
     }
 
     /// What the disk has, and what it has cost so far: an SD card wears by it.
