@@ -74,7 +74,8 @@ extension Outbox {
     private func endReading(_ request: DiskRequest, _ disk: Disk) {
         guard request.slab >= 0, let memory = table.slabs[request.slab].memory else { return }
         disk.lowestReading = Int64.max
-        if request.failure != nil, request.readCount == 0 {
+        disk.hasFailedReading = !request.isRead
+        if !request.isRead {
             for range in request.wanted { disk.backlog.insert(range) }
             backlog.closePage(request.slab, records: 0, used: 0)
             return
@@ -130,12 +131,15 @@ extension Outbox {
             finishStopping(disk)
             return
         }
+        // A read that failed while writing rests.
+        if disk.isResting { return }
         let wasOpening = disk.isOpening
         disk.phase = .down
         disk.isResting = true
         disk.retryTimer = loop.after(Disk.retryPause) { [unowned(unsafe) self] in
             disk.retryTimer = nil
             disk.isResting = false
+            disk.hasFailedReading = false
             if disk.isKnown, disk.phase == .down { disk.phase = .up }
             pumpDisk()
         }

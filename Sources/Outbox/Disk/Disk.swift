@@ -33,8 +33,10 @@ public final class Disk {
     var isKnown = false
     /// A request is under way.
     var isBusy = false
-    /// Between failures and the next attempt nothing is asked for.
+    /// Between a failure and the next attempt nothing is written.
     var isResting = false
+    /// Whether the last attempt at reading has failed: nothing is read either until writing is tried again.
+    var hasFailedReading = false
     /// Whether the trouble has been said.
     var hasSaidDown = false
 
@@ -128,9 +130,11 @@ public final class Disk {
     /// Nothing is on the disk alone, and it is known that there is not.
     var isOutOfTheWay: Bool { backlog.isEmpty && lowestReading == Int64.max && phase != .opening }
 
-    /// Whether some of the backlog should be read: less than a page's worth of it waits.
+    /// Whether some of the backlog should be read: less than a page's worth of it waits. Also while writing rests: what a
+    /// file system that has become read-only has goes out all the same.
     func isReadDue(_ lane: LaneQueue) -> Bool {
-        phase == .up && !isBusy && !isResting && !isStopping && !isDrainHeld && !backlog.isEmpty && lane.waiting < 64
+        isKnown && !isBusy && phase != .closed && !(isResting && hasFailedReading) && !isStopping && !isDrainHeld
+            && !backlog.isEmpty && lane.waiting < 64
     }
 
     /// Whether one more stored record may be offered now.

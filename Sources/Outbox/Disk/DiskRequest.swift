@@ -47,6 +47,8 @@ final class DiskRequest {
     var recovery: OutboxRecovery?
     var droppedCount = 0
     var gaps: [Gap] = []
+    /// The page has what was wanted.
+    var isRead = false
     /// Records in the page and the bytes that they take.
     var readCount = 0
     var readBytes = 0

@@ -33,17 +33,30 @@ final class DiskThread {
                 return
             }
             let file = try openFile(request)
-            if request.writes { try commit(request, file) }
-            request.isCommitted = true
-            if request.takesGaps { request.gaps = try file.gaps() }
+            try write(request, file)
             try read(request, file)
-            try measure(request, file)
-            try checkpoint(file)
+            if request.isCommitted {
+                try measure(request, file)
+                try checkpoint(file)
+            }
         } catch {
             request.failure = error
             if error.isDamage { replace(request) }
         }
         request.written = written
+    }
+
+    /// Commits what is to be written. What cannot be written is no reason not to read: a file system that has become
+    /// read-only still gives what is on it.
+    private func write(_ request: DiskRequest, _ file: OutboxFile) throws(StorageError) {
+        do throws(StorageError) {
+            if request.writes { try commit(request, file) }
+            request.isCommitted = true
+            if request.takesGaps { request.gaps = try file.gaps() }
+        } catch {
+            if error.isDamage { throw error }
+            request.failure = error
+        }
     }
 
     private var written: WriteCounters {
@@ -135,6 +148,7 @@ final class DiskThread {
                 })
             if isPageFull { break }
         }
+        request.isRead = true
         request.readCount = count
         request.readBytes = used
     }
