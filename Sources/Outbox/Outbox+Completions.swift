@@ -37,6 +37,10 @@ extension Outbox {
         for name in names { disk.names.add(name) }
         if !isFirst { return }
         disk.isKnown = true
+        // Goes with the first commit.
+        if disk.names.mark == nil {
+            _ = disk.number(of: OutboxMark(identity: state.identity, next: state.next).text)
+        }
         if let timer = disk.openTimer { loop.cancel(timer) }
         disk.openTimer = nil
         if disk.phase == .opening || disk.phase == .down { disk.phase = .up }
@@ -109,6 +113,11 @@ extension Outbox {
             joined(
                 "outbox: ", disk.path, " is damaged; it was set aside as ", recovery.setAside, ", and ",
                 decimal(recovery.recovered), " records were recovered from it"))
+        if recovery.isIdentityKept || !settings.keepsPositions { return }
+        log.error(
+            joined(
+                "outbox: its identity is lost, so nobody can tell which of them had been delivered: some may be ",
+                "sent again"))
     }
 
     // MARK: Trouble

@@ -13,6 +13,7 @@ extension Outbox {
         if !disk.isKnown {
             request.opens = !rests
         } else {
+            request.known = KnownOutbox(identity: disk.identity, next: disk.nextPosition, names: disk.names)
             if !rests { fill(request, disk) }
             readAhead(request, disk)
         }
@@ -128,7 +129,8 @@ extension Outbox {
     static var thinning: Int { 4 }
 
     private func readAhead(_ request: DiskRequest, _ disk: Disk) {
-        guard disk.isReadDue(backlog), request.dropped == nil, let slab = backlog.openPage(), let memory = table.slabs[slab].memory
+        guard disk.isReadDue(backlog), request.dropped == nil, let slab = backlog.openPage(),
+            let memory = table.slabs[slab].memory
         else { return }
         request.slab = slab
         request.page = memory

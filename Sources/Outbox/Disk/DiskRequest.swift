@@ -24,6 +24,8 @@ final class DiskRequest {
     /// What to read into `page`, in order.
     var wanted: [PositionRanges.Range] = []
     var page: UnsafeMutableRawPointer?
+    /// What a recovery need not find in the file.
+    var known = KnownOutbox()
     let wallTime: WallTime
     /// `<node>/<boot>` of this start.
     let origin: String

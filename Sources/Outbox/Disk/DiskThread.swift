@@ -79,11 +79,17 @@ final class DiskThread {
         if let file { return file }
         if lock == nil { lock = try FileLock.take(path) }
         let opened = try OutboxFile.openOrRecover(
-            path, maxSize: maxSize, at: request.wallTime, fileSystem: fileSystem,
+            path, maxSize: maxSize, at: request.wallTime, known: request.known, fileSystem: fileSystem,
             written: before)
+        let state = try opened.file.state()
+        // Whose names and positions would be others'.
+        guard request.known.identity.utf8.isEmpty || sameBytes(state.identity, request.known.identity) else {
+            throw StorageError(
+                file: path, operation: "open", code: 1, reason: "another outbox has taken its place; left alone")
+        }
         file = opened.file
         request.recovery = opened.recovery
-        request.state = try opened.file.state()
+        request.state = state
         request.allNames = opened.file.names.entries
         return opened.file
     }
@@ -93,7 +99,7 @@ final class DiskThread {
         close()
         do throws(StorageError) {
             request.recovery = try OutboxFile.replace(
-                path, maxSize: maxSize, at: request.wallTime, fileSystem: fileSystem)
+                path, maxSize: maxSize, at: request.wallTime, known: request.known, fileSystem: fileSystem)
         } catch {
             request.failure = error
         }
