@@ -187,11 +187,12 @@ public final class Agent {
         outbox.tellGaps()
         // One that was switched on is tried again for as long as there is time; one that was never reached is not.
         let areActuatorsSafe = actuators.allSatisfy { $0.isSafe || ($0.isOutOfHand && !$0.hasLeft) }
-        let isQuiet = (outbox.isEmpty || !isSending) && areActuatorsSafe
+        let isQuiet = (outbox.isEmpty || !isSending) && telemetry.waitingCount == 0 && areActuatorsSafe
         // Only now is it known which replies have arrived, and that is written down, too.
         if isQuiet { commands?.noteDeliveries() }
         guard !isQuiet || commands?.isIdle == false, left > .zero else {
             heartbeat?.stop()
+            telemetry.finishAtOnce()
             // A disk may hang for good; the service manager's patience ends later than this.
             stopTimer = loop.after(.seconds(15)) { [unowned(unsafe) self] in
                 stopTimer = nil
@@ -215,7 +216,7 @@ public final class Agent {
         for actuator in actuators { actuator.stop() }
         sampler.stop()
         heartbeat?.stop()
-        telemetry.finish()
+        telemetry.finishAtOnce()
         commands?.close()
         producer.close()
     }
