@@ -252,9 +252,11 @@ public final class Agent {
         case .opening: state = " (opening)"
         case .up, .closed: state = ""
         case .down: state = " (does not work)"
+        case .silent: state = " (does not answer)"
         }
+        let silences = disk.silences == 0 ? "" : joined(", no answer from it: ", decimal(disk.silences))
         return joined(
             ", ", decimal(disk.records), " on disk", String(state), ", ", decimal(disk.written.bytes / 1_000),
-            " kB and ", decimal(disk.written.syncs), " fsyncs written")
+            " kB and ", decimal(disk.written.syncs), " fsyncs written", silences)
     }
 }

@@ -191,7 +191,8 @@ final class LaneQueue {
         onlyStored: Bool, above floor: Int64 = 0,
         _ taken: (UnsafeMutablePointer<RecordEntry>, UnsafeMutableRawPointer) -> Void
     ) -> Bool {
-        guard let index = oldestSlab(onlyStored: onlyStored, above: floor), let memory = table.slabs[index].memory else {
+        guard let index = oldestSlab(onlyStored: onlyStored, above: floor), let memory = table.slabs[index].memory
+        else {
             return false
         }
         for record in 0..<table.slabs[index].records {

@@ -22,6 +22,8 @@ extension Outbox {
             request.closes = true
         }
         disk.isBusy = true
+        // A file that does not open is said by itself.
+        if !request.opens { awaitAnswer(disk) }
         let thread = disk.thread
         // The completion may come when the outbox is gone: it asks the disk first.
         disk.queue.perform(
@@ -29,6 +31,7 @@ extension Outbox {
             completion: { [unowned(unsafe) self] in
                 disk.isBusy = false
                 if disk.phase == .closed { return }
+                noteAnswer(disk)
                 finish(request, disk)
             })
     }
