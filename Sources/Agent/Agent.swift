@@ -68,6 +68,10 @@ public final class Agent {
                 settings: settings.outbox, node: settings.node, boot: bootIdentifier(), transport: producer,
                 disk: disk, loop: loop, log: log)
             telemetry = try Self.telemetry(settings, producer, outbox, clock, loop)
+            let outbox = outbox
+            producer.onGone = { [unowned(unsafe) outbox] doubtful, isInUse in
+                outbox.offerAgain(except: doubtful, isInUse: isInUse)
+            }
             if settings.delivery.mode == .exactlyOnce, disk != nil { producer.follow(outbox) }
         } catch {
             throw .kafka(error)
