@@ -68,6 +68,10 @@ public final class Agent {
                 settings: settings.outbox, node: settings.node, boot: bootIdentifier(), transport: producer,
                 disk: disk, loop: loop, log: log)
             telemetry = try Self.telemetry(settings, producer, outbox, clock, loop)
+            let outbox = outbox
+            producer.onGone = { [unowned(unsafe) outbox] doubtful, isInUse in
+                outbox.offerAgain(except: doubtful, isInUse: isInUse)
+            }
             if settings.delivery.mode == .exactlyOnce, disk != nil { producer.follow(outbox) }
         } catch {
             throw .kafka(error)
@@ -187,11 +191,12 @@ public final class Agent {
         outbox.tellGaps()
         // One that was switched on is tried again for as long as there is time; one that was never reached is not.
         let areActuatorsSafe = actuators.allSatisfy { $0.isSafe || ($0.isOutOfHand && !$0.hasLeft) }
-        let isQuiet = (outbox.isEmpty || !isSending) && areActuatorsSafe
+        let isQuiet = (outbox.isEmpty || !isSending) && telemetry.waitingCount == 0 && areActuatorsSafe
         // Only now is it known which replies have arrived, and that is written down, too.
         if isQuiet { commands?.noteDeliveries() }
         guard !isQuiet || commands?.isIdle == false, left > .zero else {
             heartbeat?.stop()
+            telemetry.finishAtOnce()
             // A disk may hang for good; the service manager's patience ends later than this.
             stopTimer = loop.after(.seconds(15)) { [unowned(unsafe) self] in
                 stopTimer = nil
@@ -215,7 +220,7 @@ public final class Agent {
         for actuator in actuators { actuator.stop() }
         sampler.stop()
         heartbeat?.stop()
-        telemetry.finish()
+        telemetry.finishAtOnce()
         commands?.close()
         producer.close()
     }
@@ -259,9 +264,11 @@ public final class Agent {
         case .opening: state = " (opening)"
         case .up, .closed: state = ""
         case .down: state = " (does not work)"
+        case .silent: state = " (does not answer)"
         }
+        let silences = disk.silences == 0 ? "" : joined(", no answer from it: ", decimal(disk.silences))
         return joined(
             ", ", decimal(disk.records), " on disk", String(state), ", ", decimal(disk.written.bytes / 1_000),
-            " kB and ", decimal(disk.written.syncs), " fsyncs written")
+            " kB and ", decimal(disk.written.syncs), " fsyncs written", silences)
     }
 }
