@@ -40,7 +40,7 @@ public final class Agent {
     ///   - wallClock: what the kernel says of the wall clock, where the configuration wants to know; `nil` asks it.
     ///   - closing: where Kafka clients end that are replaced; `nil` is a thread for each path.
     /// - Throws: `AgentError` for what would not be right later either: a thread that is not to be had, properties
-    ///   that librdkafka refuses. Absent brokers, buses, sensors and actuators are waited for.
+    ///   that librdkafka refuses, another agent that has the file of the claims. Absent brokers, buses, sensors and actuators are waited for.
     public init(
         settings: AgentSettings, hardware: any Hardware, stateDirectory: String? = nil, loop: any Loop, log: Log,
         wallClock: (any WallClock)? = nil, closing: (any WorkQueue)? = nil
@@ -51,6 +51,9 @@ public final class Agent {
         let word = settings.clock.source == .trust ? nil : wallClock ?? KernelWallClock(loop: loop)
         clock = ClockWatch(settings: settings.clock, wallClock: word, loop: loop, log: log)
         let client = "kedge-\(settings.node)"
+        // A node without actuators listens only where it is told to.
+        let takesCommands = !settings.actuators.isEmpty || settings.commands.isExplicit
+        let claims = try Self.claims(takesCommands, settings, stateDirectory)
         do throws(KafkaError) {
             producer = try LastingProducer(
                 name: client, kafka: settings.kafka, delivery: settings.delivery,
@@ -91,15 +94,29 @@ public final class Agent {
         heartbeat = settings.heartbeat.map { [actuators] in
             Heartbeat($0, gpio: hardware.gpio, actuators: actuators, loop: loop, log: log)
         }
-        // A node without actuators listens only where it is told to.
-        guard !actuators.isEmpty || settings.commands.isExplicit else {
+        guard takesCommands else {
             commands = nil
             return
         }
-        let path = settings.commands.path ?? stateDirectory.map { "\($0)/commands.db" }
         commands = try CommandPath(
-            settings: settings, client: client, path: path, actuators: actuators, producer: producer, outbox: outbox,
-            closing: closing, loop: loop, log: log)
+            settings: settings, client: client, claims: claims, actuators: actuators, producer: producer,
+            outbox: outbox, closing: closing, loop: loop, log: log)
+    }
+
+    /// Where claims are kept; `nil` is in memory only.
+    /// - Throws: `AgentError` when another agent has the file. Before an actuator is touched: it may be the other's.
+    private static func claims(
+        _ takesCommands: Bool, _ settings: AgentSettings, _ stateDirectory: String?
+    ) throws(AgentError) -> ClaimDatabase? {
+        guard takesCommands, let path = settings.commands.path ?? stateDirectory.map({ joined($0, "/commands.db") })
+        else { return nil }
+        let claims = ClaimDatabase(path: path)
+        do throws(StorageError) {
+            try claims.lock()
+        } catch {
+            throw .storage(error)
+        }
+        return claims
     }
 
     /// The disk with its thread; `nil` where nothing goes there.

@@ -32,10 +32,10 @@ final class CommandPath {
 
     /// - Parameters:
     ///   - client: the consumer's group, one for each node.
-    ///   - path: the file of the claims; `nil` keeps them in memory.
+    ///   - claims: the file of the claims; `nil` keeps them in memory.
     ///   - closing: where consumers end; `nil` is a thread for it.
     init(
-        settings: AgentSettings, client: String, path: String?, actuators: [Actuator], producer: LastingProducer,
+        settings: AgentSettings, client: String, claims: ClaimDatabase?, actuators: [Actuator], producer: LastingProducer,
         outbox: Outbox, closing: (any WorkQueue)? = nil, loop: any Loop, log: Log
     ) throws(AgentError) {
         self.closing = closing ?? ClosingQueue(loop: loop)
@@ -51,10 +51,8 @@ final class CommandPath {
             throw .kafka(error)
         }
         let replies = replies
-        var journal: ClaimDatabase?
         var worker: Worker?
-        if let path {
-            journal = ClaimDatabase(path: path)
+        if claims != nil {
             do throws(SystemError) {
                 worker = try Worker(name: "commands", loop: loop)
             } catch {
@@ -63,7 +61,7 @@ final class CommandPath {
         }
         processor = CommandProcessor(
             node: settings.node, settings: settings.commands, actuators: actuators, loop: loop, log: log,
-            journal: journal, journalQueue: worker
+            journal: claims, journalQueue: worker
         ) { replies.send($0) }
         let time = loop.time
         processor.isClockSynchronised = { time.isSynchronised }
@@ -76,7 +74,7 @@ final class CommandPath {
             consumer?.commit(MessagePlace(topic: topic, partition: partition, offset: offset))
         }
         for actuator in actuators { actuator.onState = { replies.publish($0) } }
-        if path == nil {
+        if claims == nil {
             log.info(
                 "commands.path is not set: the ids of commands are kept in memory only, and a crash forgets them")
         }

@@ -31,8 +31,8 @@ final class Plant {
     ///   - closing: where Kafka clients end that are replaced.
     ///   - prepare: what is done before the agent is made.
     init(
-        _ configuration: String, producer: String = "", consumer: String = "", clock: String = "trust", wallClock: (any WallClock)? = nil,
-        time: any TimeSource = SystemTime(), closing: (any WorkQueue)? = nil,
+        _ configuration: String, producer: String = "", consumer: String = "", clock: String = "trust",
+        wallClock: (any WallClock)? = nil, time: any TimeSource = SystemTime(), closing: (any WorkQueue)? = nil,
         prepare: (SimulatedHardware, MockCluster) throws -> Void = { _, _ in }
     ) throws {
         loop = try EventLoop(time: time)

@@ -43,7 +43,8 @@ import Testing
     @Test func anActuatorIsSafeInTimeWhileTheConsumerIsReplaced() throws {
         let closing = HeldWorkQueue()
         let plant = try Plant(
-            pump, consumer: ", group.instance.id: pi-test, heartbeat.interval.ms: 100, session.timeout.ms: 3000", closing: closing)
+            pump, consumer: ", group.instance.id: pi-test, heartbeat.interval.ms: 100, session.timeout.ms: 3000",
+            closing: closing)
         let replies = try plant.watch("replies")
         plant.agent.start()
         #expect(try plant.wait { plant.receiving.contains("commands.pi-test") })
