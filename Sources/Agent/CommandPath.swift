@@ -35,8 +35,8 @@ final class CommandPath {
     ///   - claims: the file of the claims; `nil` keeps them in memory.
     ///   - closing: where consumers end; `nil` is a thread for it.
     init(
-        settings: AgentSettings, client: String, claims: ClaimDatabase?, actuators: [Actuator], producer: LastingProducer,
-        outbox: Outbox, closing: (any WorkQueue)? = nil, loop: any Loop, log: Log
+        settings: AgentSettings, client: String, claims: ClaimDatabase?, actuators: [Actuator],
+        producer: LastingProducer, outbox: Outbox, closing: (any WorkQueue)? = nil, loop: any Loop, log: Log
     ) throws(AgentError) {
         self.closing = closing ?? ClosingQueue(loop: loop)
         self.client = client
