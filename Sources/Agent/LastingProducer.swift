@@ -40,12 +40,16 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
     private var topics: [String] = []
     private var renewal: TimerID?
     private var isClosed = false
+    /// From a fatal error until there is a successor.
+    private var isReplacing = false
     private var hasPosition = false
     /// What the brokers had when this start began.
     private var committed: CommittedPosition?
     private var awaitsDisk = false
     /// Stored records have positions: those that have none are not counted.
     private var hasPositions = false
+    /// Where producers end that are replaced.
+    private let closing: any WorkQueue
     private var lastRenewal: Instant?
     private var pause = Interval.zero
 
@@ -56,10 +60,13 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
     /// - Parameters:
     ///   - positionTopic: where the outbox's position is committed as an offset of partition 0.
     ///   - make: makes the producers of `at-least-once`, for tests; `nil` for librdkafka's.
+    ///   - closing: where producers end that are replaced; `nil` is a thread for it.
     init(
         name: String, kafka: KafkaSettings, delivery: DeliverySettings = DeliverySettings(),
-        positionTopic: String = "sensors", loop: any Loop, log: Log, make: Maker? = nil
+        positionTopic: String = "sensors", closing: (any WorkQueue)? = nil, loop: any Loop, log: Log,
+        make: Maker? = nil
     ) throws(KafkaError) {
+        self.closing = closing ?? ClosingQueue(loop: loop)
         self.name = name
         self.kafka = kafka
         self.delivery = delivery
@@ -79,10 +86,18 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
         }
     }
 
-    deinit { if let renewal { loop.cancel(renewal) } }
+    deinit {
+        if let renewal { loop.cancel(renewal) }
+        producer.close()
+    }
 
-    /// The same identifier for the same name, whichever producer is in place.
+    /// The same identifier for the same name, whichever producer is in place, and also while none is.
     func topic(named name: String) throws(KafkaError) -> TopicID {
+        if let index = topics.firstIndex(where: { sameBytes($0, name) }) { return TopicID(index) }
+        if isReplacing, isLegal(topic: name) {
+            topics.append(name)
+            return TopicID(topics.count - 1)
+        }
         let topic = try producer.topic(named: name)
         if topic.index == topics.count { topics.append(name) }
         return topic
@@ -103,7 +118,7 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
         position: Int64, token: DeliveryToken
     ) -> Offer {
         // What goes before the file's identity is known would be committed under another name.
-        if awaitsDisk { return .full }
+        if awaitsDisk || isReplacing { return .full }
         return producer.offer(topic: topic, key: key, payload: payload, id: id, position: position, token: token)
     }
 
@@ -184,11 +199,19 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
             return
         }
         log.error("\(error.description); the producer is started anew, and gets again what was not acknowledged")
-        let left = producer.close()
-        doubt = transactions?.doubt
-        // One that hangs, or that has ended too soon, has not reported on everything.
-        onGone?(doubt?.tokens ?? [], left > 0)
-        // At once for the first; what fails again and again must not keep the node busy.
+        isReplacing = true
+        // The successor begins when this one can deliver nothing any more, so that the order of a sensor's records is kept.
+        producer.retire(on: closing) { [unowned(unsafe) self] left in
+            if isClosed { return }
+            doubt = transactions?.doubt
+            // One that hangs, or that has ended too soon, has not reported on everything.
+            onGone?(doubt?.tokens ?? [], left > 0)
+            startAnewInTime()
+        }
+    }
+
+    /// At once for the first; what fails again and again must not keep the node busy.
+    private func startAnewInTime() {
         let now = loop.time.now
         if let lastRenewal, now - lastRenewal < Self.longestPause * 2 {
             pause = max(.seconds(1), min(pause * 2, Self.longestPause))
@@ -224,6 +247,7 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
             // The topics keep their order, and so their identifiers.
             for topic in topics { _ = try successor.topic(named: topic) }
             producer = successor
+            isReplacing = false
             connect()
             onRoom?()
         } catch {

@@ -55,6 +55,8 @@ import Testing
             for index in failing { onDelivery?(taken[index].token, purged) }
             return left
         }
+
+        func retire(on queue: any WorkQueue, _ done: @escaping (Int) -> Void) { done(close()) }
     }
 
     private final class Bench {
