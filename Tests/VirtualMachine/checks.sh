@@ -33,7 +33,10 @@ run_checks() {
     check lease_returns_to_safe
     check command_moves_an_expanders_line
     check nack
+    check stuck_bus_is_freed
+    check arbitration_lost
     check timeout
+    check another_chip
     check vanished_bus
     check hung_bus
     check unplugged_chip
@@ -548,7 +551,7 @@ check_stuck_bus_is_freed() {
     guest '
         lines=/tmp/bench/sim_gpio
         echo pull-down >${lines}10/pull
-        stretch 0x77 60000
+        stretch 0x76 60000
         limit=$(($(date +%s) + 20)) clocks=0
         until says "SDA was held low; [1-9] clocks freed it"; do
             [ "$(date +%s)" -le $limit ] || { grep "bus plain" /tmp/agent.log; exit 1; }
@@ -561,9 +564,9 @@ check_stuck_bus_is_freed() {
                 i=$((i + 1))
             done
         done
-        stretch 0x77 0; echo pull-up >${lines}10/pull'
-    await 'values' is_back cellar.temperature
-    echo "note: $(guest "sed -n 's/.*bus plain: //p' /tmp/agent.log | tail -n 1")"
+        stretch 0x76 0; echo pull-up >${lines}10/pull'
+    await 'values' is_back air.temperature
+    echo "note: $(guest "sed -n 's/.*bus plain: \\(.*freed it\\)/\\1/p' /tmp/agent.log | tail -n 1")"
 }
 
 # The device holds the clock; the adapter gives up after the time that kedge has set.
