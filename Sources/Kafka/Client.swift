@@ -163,7 +163,7 @@ final class Client {
 }
 
 /// `rd_kafka_destroy` on a thread of its own, because it may take as long as the resolver.
-private final class Destruction {
+final class Destruction {
     private let handle: OpaquePointer
     private let done: Descriptor
 
@@ -172,6 +172,8 @@ private final class Destruction {
         self.done = done
     }
 
+    /// - Returns: whether the instance has ended within `limit`; otherwise it ends in its own time.
+    @discardableResult
     static func perform(_ handle: OpaquePointer, within limit: Interval) -> Bool {
         do throws(SystemError) {
             let done = try Descriptor.event()

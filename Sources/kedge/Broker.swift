@@ -39,6 +39,11 @@ extension Subcommand {
         guard let port = options.number("port", in: 0...65_535, default: 0) else {
             return command.wrongUsage("--port takes a number from 1 to 65535")
         }
+        let address = options.value("listen") ?? "127.0.0.1"
+        guard kedge_is_ipv4(address) else {
+            return command.wrongUsage(
+                "--listen takes an IPv4 address of this machine, such as 192.168.1.5, not \(address)")
+        }
         guard let limit = options.limit() else { return command.wrongUsage(Options.limitWanted) }
         var topics: [(name: String, partitions: Int)] = []
         for text in options.all("topic") {
@@ -50,8 +55,7 @@ extension Subcommand {
         return withLoop { loop, log in
             do throws(MockClusterError) {
                 let cluster = try MockCluster.start(
-                    brokers: brokers, address: options.value("listen") ?? "127.0.0.1", port: UInt16(port), loop: loop,
-                    log: log)
+                    brokers: brokers, address: address, port: UInt16(port), loop: loop, log: log)
                 for topic in topics {
                     do throws(KafkaError) {
                         try cluster.createTopic(

@@ -30,6 +30,8 @@ import Testing
         ["send", "pump", "1", "--expect", "0"],
         ["send", "pump", "1", "--priority", "256"], ["send", "--for", "1s"], ["send", "--safe"],
         ["send", "pump", "1", "--query"], ["send", "pump", "1", "--key-id", "a"],
+        ["watch", "sensors", "-b", ""], ["watch", "sensors", "-b", "h:99999"], ["send", "pump", "1", "-b", "x y:1"],
+        ["broker", "--listen", "nonsense", "--for", "10ms"],
         ["keygen"], ["keygen", "--type", "rsa", "a"], ["keygen", "--type", "ed25519", "--id", "a"],
         ["keygen", "--id", "a:b"], ["broker", "-n", "none"],
         ["broker", "-n"], ["demo", "--for", "5 parsecs"], ["watch", "sensors", "--for", "5"],
@@ -75,6 +77,37 @@ import Testing
             ] {
                 #expect(text.contains(expected), "\(command): \(expected) is missing in:\n\(text)")
             }
+        }
+    }
+
+    /// They came to light only when a client was made: `run` ended with 69, and was started again for ever.
+    @Test(arguments: [
+        ("message.timeout.ms: 100, linger.ms: 5000", "5:25: message.timeout.ms: \"100\": "),
+        (
+            "ssl.ca.location: /absent.pem, security.protocol: ssl",
+            "5:22: ssl.ca.location: \"/absent.pem\": No such file"
+        ),
+        (
+            "security.protocol: sasl_ssl, sasl.mechanism: PLAIN",
+            "3:3: kafka: sasl.username and sasl.password must be set"
+        ),
+        ("max.poll.interval.ms: 1", "5:27: max.poll.interval.ms: \"1\": "),
+    ])
+    func propertiesThatContradictEachOtherEndWith78(properties: String, expected: String) throws {
+        let folder = try TemporaryFolder()
+        let file = try folder.file(
+            "kedge.yaml",
+            """
+            node: pi-01
+            kafka:
+              all:
+                bootstrap.servers: "127.0.0.1:1"
+            """ + "\n    " + properties.replacingOccurrences(of: ", ", with: "\n    ") + "\n")
+        for command in ["check", "run"] {
+            let result = try KedgeProcess.run(command, file)
+            #expect(result.code == 78)
+            #expect(result.errors.count == 1)
+            #expect(result.errors.first?.hasPrefix("\(file):\(expected)") == true, "\(command): \(result.errors)")
         }
     }
 
