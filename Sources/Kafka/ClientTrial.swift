@@ -118,7 +118,8 @@ extension ClientConfiguration {
             setIfKnown("sasl.oauthbearer.token.endpoint.url", "http://127.0.0.1:1/")
         }
         let client = try start(type, events: 0)
-        Destruction.perform(client, within: .milliseconds(500))
+        let ending = Ending(client)
+        _ = ClosingThread.perform(within: .milliseconds(500)) { ending.run() }
     }
 
     /// What a property has been set to, unless that is nothing.
