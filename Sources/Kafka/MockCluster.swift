@@ -6,6 +6,7 @@ import Platform
 ///
 /// It keeps everything in memory and forgets it when it ends; librdkafka 2.0's drops old records beyond about 5 MB a
 /// partition, has no admin calls and does not check sizes. A topic comes into being when it is first asked for.
+/// Transactions are accepted and not isolated: no record of one is ever held back, whatever becomes of it.
 public final class MockCluster {
     /// Such as `127.0.0.1:9092,127.0.0.1:9093`.
     public let bootstrapServers: String

@@ -12,7 +12,9 @@ extension Subcommand {
                 memory and forgotten at the end; old records beyond some megabytes of a
                 partition are dropped. A topic comes into being when it is first used.
 
-                For development and tests only: no security, no disk, no administration.
+                For development and tests only: no security, no disk, no administration, and
+                no isolation of transactions: consumers get the records of aborted and
+                unfinished ones, too, also with isolation.level=read_committed.
                 """,
             options: [
                 Options.Option("brokers", "N", letter: "n", "how many brokers the cluster has, 1 to 16 (1)"),
@@ -40,9 +42,10 @@ extension Subcommand {
             return command.wrongUsage("--port takes a number from 1 to 65535")
         }
         let address = options.value("listen") ?? "127.0.0.1"
-        guard kedge_is_ipv4(address) else {
+        // Clients are told to connect to it: 0.0.0.0 would be themselves.
+        guard kedge_is_ipv4(address), !address.isEqual(to: "0.0.0.0") else {
             return command.wrongUsage(
-                "--listen takes an IPv4 address of this machine, such as 192.168.1.5, not \(address)")
+                "--listen takes an IPv4 address that clients reach, such as 192.168.1.5, not \(address)")
         }
         guard let limit = options.limit() else { return command.wrongUsage(Options.limitWanted) }
         var topics: [(name: String, partitions: Int)] = []

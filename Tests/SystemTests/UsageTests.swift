@@ -31,7 +31,7 @@ import Testing
         ["send", "pump", "1", "--priority", "256"], ["send", "--for", "1s"], ["send", "--safe"],
         ["send", "pump", "1", "--query"], ["send", "pump", "1", "--key-id", "a"],
         ["watch", "sensors", "-b", ""], ["watch", "sensors", "-b", "h:99999"], ["send", "pump", "1", "-b", "x y:1"],
-        ["broker", "--listen", "nonsense", "--for", "10ms"],
+        ["broker", "--listen", "nonsense", "--for", "10ms"], ["broker", "--listen", "0.0.0.0", "--for", "10ms"],
         ["keygen"], ["keygen", "--type", "rsa", "a"], ["keygen", "--type", "ed25519", "--id", "a"],
         ["keygen", "--id", "a:b"], ["broker", "-n", "none"],
         ["broker", "-n"], ["demo", "--for", "5 parsecs"], ["watch", "sensors", "--for", "5"],
@@ -109,6 +109,20 @@ import Testing
             #expect(result.errors.count == 1)
             #expect(result.errors.first?.hasPrefix("\(file):\(expected)") == true, "\(command): \(result.errors)")
         }
+    }
+
+    /// Without `--port`, `--listen` had no effect.
+    @Test func theBrokerListensWhereItIsToldWithAnyPort() throws {
+        let result = try KedgeProcess.run("broker", "--listen", "127.0.0.3", "-n", "2", "--for", "10ms")
+        #expect(result.code == 0)
+        let servers = result.output.joined().dropFirst("bootstrap.servers=".count).split(separator: ",")
+        #expect(servers.count == 2 && servers.allSatisfy { $0.hasPrefix("127.0.0.3:") }, "\(result.output)")
+    }
+
+    /// `TransactionTests` shows that it is true.
+    @Test func theBrokersHelpSaysThatTransactionsAreNotIsolated() throws {
+        let text = try KedgeProcess.run("broker", "--help").output.joined(separator: " ")
+        #expect(text.contains("no isolation of transactions"))
     }
 
     @Test func theHardwareOfActuatorsIsAskedFor() throws {
