@@ -92,6 +92,10 @@ import Testing
             "3:3: kafka: sasl.username and sasl.password must be set"
         ),
         ("max.poll.interval.ms: 1", "5:27: max.poll.interval.ms: \"1\": "),
+        (
+            "linger.ms: 5, queue.buffering.max.ms: 6",
+            "6:29: queue.buffering.max.ms is the same property as linger.ms at line 5"
+        ),
     ])
     func propertiesThatContradictEachOtherEndWith78(properties: String, expected: String) throws {
         let folder = try TemporaryFolder()
