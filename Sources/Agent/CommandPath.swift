@@ -24,6 +24,7 @@ final class CommandPath {
     private var consumer: Consumer?
     private var renewal: TimerID?
     private var isClosed = false
+    private var holdsMessages = false
 
     /// - Parameters:
     ///   - client: the consumer's group, one for each node.
@@ -63,7 +64,12 @@ final class CommandPath {
         disconnect = DisconnectGuard(
             actuators, standard: settings.commands.onDisconnect, loop: loop, log: log)
         processor.onUndelivered = { replies.send(id: $0, $1) }
-        processor.areRepliesDelivered = { replies.isDelivered }
+        processor.deliveredReplies = { replies.delivered }
+        replies.onDelivered = { [unowned(unsafe) self] in processor.noteDeliveries() }
+        processor.onHold = { [unowned(unsafe) self] isHeld in
+            holdsMessages = isHeld
+            consumer?.isHeld = isHeld
+        }
         processor.onQuery = { for actuator in $0 { replies.publish(actuator) } }
         processor.onDealtWith = { [unowned(unsafe) self] topic, partition, offset in
             consumer?.commit(MessagePlace(topic: topic, partition: partition, offset: offset))
@@ -77,6 +83,7 @@ final class CommandPath {
 
     deinit {
         processor.stop()
+        replies.onDelivered = nil
         for actuator in actuators { actuator.onState = nil }
     }
 
@@ -115,6 +122,7 @@ final class CommandPath {
         }
         consumer.onLink = { [unowned(unsafe) self] isUp in disconnect.linkChanged(isUp: isUp) }
         consumer.onFatal = { [unowned(unsafe) self] error in renew(after: error) }
+        consumer.isHeld = holdsMessages
         self.consumer = consumer
     }
 
@@ -149,5 +157,5 @@ final class CommandPath {
     }
 
     /// Keeps that the last replies have arrived, so that the next start does not send them again.
-    func noteDeliveries() { processor.noteDeliveries() }
+    func noteDeliveries() { processor.keepDeliveries() }
 }

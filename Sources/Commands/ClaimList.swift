@@ -2,7 +2,9 @@ import Platform
 
 /// The commands of the last time by their ids, each with its first reply, so that none is carried out twice.
 ///
-/// Bounded: the oldest makes room for a new one. This is what is looked things up in; `ClaimStore` keeps it on the disk.
+/// Bounded: the oldest that may be forgotten makes room for a new one. One may be forgotten when its command could not be
+/// admitted again (`until`) and has been answered; while there is none such in a full list, there is no room. This is what
+/// is looked things up in; `ClaimStore` keeps it on the disk.
 final class ClaimList {
     /// A command that was taken.
     final class Claim {
@@ -11,16 +13,21 @@ final class ClaimList {
         let id: String
         /// As the reply names it.
         let actuator: String?
+        /// Until when it must be remembered, in milliseconds since 1970.
+        let until: Int64
         /// The first reply; empty until there is one.
         var reply: [UInt8] = []
-        /// Commands of the same id that came before there was a reply, and wait for it.
-        var repeats = 0
+        /// Its message, until that is dealt with.
+        var ticket: OffsetLedger.Ticket?
+        /// Messages of the same id that came before there was a reply, and wait for it.
+        var repeats: [OffsetLedger.Ticket] = []
         fileprivate let hash: UInt64
 
-        init(sequence: Int64, id: String, actuator: String?, reply: [UInt8] = []) {
+        init(sequence: Int64, id: String, actuator: String?, until: Int64, reply: [UInt8] = []) {
             self.sequence = sequence
             self.id = id
             self.actuator = actuator
+            self.until = until
             self.reply = reply
             hash = ClaimList.hash(id)
         }
@@ -35,9 +42,10 @@ final class ClaimList {
     }
 
     let capacity: Int
+    /// The oldest first.
     private var claims: [Claim] = []
-    /// The oldest, once it is full.
-    private var next = 0
+    /// Numbers of claims that were forgotten and may still be on the disk.
+    private var forgotten: [Int64] = []
     private(set) var lastSequence: Int64 = 0
     /// The last place of each partition that a claim came from.
     private(set) var places: [Place] = []
@@ -58,23 +66,38 @@ final class ClaimList {
         return place.offset <= last.offset && place.timestamp <= last.timestamp
     }
 
-    /// Makes a claim on an id that `find` does not find.
-    func add(_ id: String, actuator: String?, at place: Place) -> Claim {
-        let claim = Claim(sequence: lastSequence + 1, id: id, actuator: actuator)
-        restore(claim)
+    /// Whether there is room for one more, or can be.
+    func hasRoom(at now: WallTime) -> Bool { claims.count < capacity || forgettable(now) != nil }
+
+    private func forgettable(_ now: WallTime) -> Int? {
+        claims.firstIndex { !$0.reply.isEmpty && $0.until < now.milliseconds }
+    }
+
+    /// Makes a claim on an id that `find` does not find. Where there is no room nobody will remember it, and its number is 0.
+    /// - Parameter until: until when it must be remembered, in milliseconds since 1970.
+    func add(_ id: String, actuator: String?, at place: Place, until: Int64, now: WallTime) -> Claim {
+        guard hasRoom(at: now) else { return Claim(sequence: 0, id: id, actuator: actuator, until: until) }
+        let claim = Claim(sequence: lastSequence + 1, id: id, actuator: actuator, until: until)
+        restore(claim, now: now)
         restore(place)
         return claim
     }
 
-    /// Takes over what an earlier start has kept, the oldest first.
-    func restore(_ claim: Claim) {
+    /// Takes over what an earlier start has kept, the oldest first. That may be more than there is room for.
+    func restore(_ claim: Claim, now: WallTime) {
         lastSequence = max(lastSequence, claim.sequence)
-        if claims.count < capacity {
-            claims.append(claim)
-        } else {
-            claims[next] = claim
-            next = (next + 1) % capacity
+        while claims.count >= capacity, let oldest = forgettable(now) {
+            forgotten.append(claims[oldest].sequence)
+            claims.remove(at: oldest)
         }
+        claims.append(claim)
+    }
+
+    /// The numbers of the claims that were forgotten since the last call.
+    func takeForgotten() -> [Int64] {
+        let numbers = forgotten
+        forgotten = []
+        return numbers
     }
 
     func restore(_ place: Place) {

@@ -36,7 +36,7 @@ public struct Reply: Equatable, Sendable {
     /// The most bytes of a reason; a longer one is cut.
     public static var maximumReasonSize: Int { 256 }
 
-    /// What became of one actuator of a group.
+    /// What became of one actuator of several.
     public struct Member: Equatable, Sendable {
         public let actuator: String
         public let status: Status
@@ -62,7 +62,7 @@ public struct Reply: Equatable, Sendable {
     public let reason: String?
     /// As read back.
     public let value: Value?
-    /// A group's, in its order; empty otherwise.
+    /// A group's, in its order, or all actuators' where that was meant by `*`; empty otherwise.
     public let members: [Member]
     /// A duplicate's: the first reply, as it was sent.
     public let first: [UInt8]
@@ -81,6 +81,13 @@ public struct Reply: Equatable, Sendable {
         self.members = members
         self.first = first
         self.timestamp = timestamp
+    }
+
+    /// The same, for where it would be too large.
+    public var withoutMembers: Reply {
+        Reply(
+            id: id, node: node, actuator: actuator, status: status, reason: reason, value: value, first: first,
+            timestamp: timestamp)
     }
 
     /// The most bytes that `encode` takes.
@@ -104,7 +111,7 @@ public struct Reply: Equatable, Sendable {
     ///     {"id":"…","node":"pi-01","actuator":"pump","status":"done","value":1,"timestamp":1795193522.298}
     ///
     /// `actuator`, `value` and `reason` are left out when there is none; `group` has what became of each actuator of a
-    /// group, `first` the first reply to a command of the same id. `timestamp` is when it was answered, in seconds
+    /// group or of `*`, `first` the first reply to a command of the same id. `timestamp` is when it was answered, in seconds
     /// since 1970.
     public func encode(into writer: inout ByteWriter) {
         writer.write("{\"id\":")

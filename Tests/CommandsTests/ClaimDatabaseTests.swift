@@ -49,7 +49,7 @@ import Testing
         for sequence in Int64(1)...600 {
             var batch = ClaimBatch()
             batch.claims = [claim(sequence, "\(sequence)", offset: sequence)]
-            batch.forgotten = sequence - 3
+            batch.forgotten = [sequence - 3]
             try database.write(batch)
         }
         let claims = try database.load().claims
@@ -95,7 +95,10 @@ import Testing
         let processor = CommandProcessor(
             node: "pi-01", settings: CommandSettings(topics: []), actuators: [], loop: loop, log: LogRecorder().log,
             journal: ClaimDatabase(path: path), journalQueue: try Worker(name: "commands", loop: loop)
-        ) { replies.append($0) }
+        ) {
+            replies.append($0)
+            return true
+        }
         var isReady = false
         processor.start { isReady = true }
         #expect(try loop.wait { isReady && processor.isIdle })

@@ -52,6 +52,7 @@ final class Station {
         ) { [unowned self] in
             replies.append($0)
             count += 1
+            return true
         }
         processor.onQuery = { [unowned self] in queried = $0.map { $0.id } }
     }

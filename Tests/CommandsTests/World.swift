@@ -126,7 +126,7 @@ final class DiskJournal: ClaimJournal {
             guard let index = disk.claims.lastIndex(where: { $0.sequence == sequence }) else { continue }
             disk.claims[index].isDelivered = true
         }
-        disk.claims.removeAll { $0.sequence <= batch.forgotten }
+        disk.claims.removeAll { batch.forgotten.contains($0.sequence) }
         disk.writes += 1
         mortality.pass("after write")
     }
@@ -168,6 +168,11 @@ final class Life {
     /// Replies in its outbox, not acknowledged yet.
     private(set) var outbox: [Reply] = []
     private var outboxAgain: [(String, [UInt8])] = []
+    /// How many replies the outbox takes.
+    var room = Int.max
+    private var taken: UInt64 = 0
+    private var arrived: UInt64 = 0
+    private(set) var isHeld = false
     private(set) var position: Int
     private(set) var isReceiving = false
 
@@ -199,10 +204,21 @@ final class Life {
             journal: isDurable ? DiskJournal(world.disk, mortality) : nil, journalQueue: isDurable ? queue : nil
         ) { [unowned self] reply in
             mortality.pass("reply")
-            if !mortality.isDead { outbox.append(reply) }
+            if mortality.isDead { return true }
+            if outbox.count + outboxAgain.count >= room { return false }
+            outbox.append(reply)
+            taken += 1
+            return true
         }
-        processor.onUndelivered = { [unowned self] in if !mortality.isDead { outboxAgain.append(($0, $1)) } }
-        processor.areRepliesDelivered = { [unowned self] in outbox.isEmpty && outboxAgain.isEmpty }
+        processor.onUndelivered = { [unowned self] id, bytes in
+            if mortality.isDead { return true }
+            if outbox.count + outboxAgain.count >= room { return false }
+            outboxAgain.append((id, bytes))
+            taken += 1
+            return true
+        }
+        processor.deliveredReplies = { [unowned self] in arrived }
+        processor.onHold = { [unowned self] in isHeld = $0 }
         processor.onDealtWith = { _, _, offset in
             mortality.pass("commit")
             if !mortality.isDead { world.committed = max(world.committed, Int(offset) + 1) }
@@ -217,7 +233,7 @@ final class Life {
     /// - Returns: whether there was one.
     @discardableResult
     func receive() -> Bool {
-        guard isReceiving, !isDead, position < world.topic.count else { return false }
+        guard isReceiving, !isHeld, !isDead, position < world.topic.count else { return false }
         let message = world.topic[position]
         position += 1
         let payload = Array(message.text.utf8)
@@ -249,6 +265,9 @@ final class Life {
         for (id, bytes) in outboxAgain { world.resent[id, default: []].append(bytes) }
         outbox = []
         outboxAgain = []
+        arrived = taken
+        mortality.pass("arrived")
+        if !isDead { processor.noteDeliveries() }
     }
 
     /// Lets everything come to its end, in no more time than that takes.
@@ -266,7 +285,7 @@ final class Life {
         for actuator in actuators { actuator.stop() }
         queue.runAll()
         acknowledge()
-        processor.noteDeliveries()
+        processor.keepDeliveries()
         queue.runAll()
         mortality.isDead = true
     }
