@@ -62,8 +62,14 @@ final class ClaimStore {
     /// Whether nothing waits for the disk.
     var isIdle: Bool { !isWriting && actions.isEmpty && batch.isEmpty }
     var isFull: Bool { waiting >= Self.mostWaiting }
-    /// Whether one more claim can be remembered for as long as it must be.
-    var hasRoom: Bool { list.hasRoom(at: loop.time.wallTime) }
+    /// Why no claim can be made now, in words for the reply; `nil` when it can.
+    var obstacle: String? {
+        if !isReady { return "claims cannot be written to the disk, so nothing that could be done twice is done" }
+        if isFull { return joined(decimal(Self.mostWaiting), " commands wait for the disk already") }
+        if list.hasRoom(at: loop.time.wallTime) { return nil }
+        return joined(
+            decimal(list.capacity), " commands are remembered (commands.remember), and each of them could still be repeated")
+    }
     /// Whether claims can be kept, as far as is known.
     var isReady: Bool { journal == nil || isLoaded && !isHung }
 

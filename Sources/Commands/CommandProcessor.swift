@@ -170,8 +170,7 @@ public final class CommandProcessor {
     /// Whether it is new, and there is a place where what comes of it is kept.
     private func mayClaim(_ candidate: Candidate) -> Bool {
         if case .query = candidate.command.action { return false }
-        return store.isReady && !store.isFull && store.hasRoom && store.list.find(candidate.id) == nil
-            && !store.list.isPassed(candidate.place)
+        return store.obstacle == nil && store.list.find(candidate.id) == nil && !store.list.isPassed(candidate.place)
     }
 
     private func name(of place: ClaimList.Place) -> String {
@@ -190,20 +189,11 @@ public final class CommandProcessor {
             refuse(candidate.id, command.actuator, Refusal(status: .duplicate, reason: reason), ticket)
         } else if case .safe(let id) = command.action, refusal == nil {
             makeSafe(candidate, id, ticket)
-        } else if let reason = obstacle() {
+        } else if let reason = store.obstacle {
             refuse(candidate.id, command.actuator, Refusal(status: .rejected, reason: reason), ticket)
         } else {
             claim(candidate, refusal, ticket)
         }
-    }
-
-    private func obstacle() -> String? {
-        if !store.isReady { return "claims cannot be written to the disk, so nothing that could be done twice is done" }
-        if store.isFull { return joined(decimal(ClaimStore.mostWaiting), " commands wait for the disk already") }
-        if store.hasRoom { return nil }
-        return joined(
-            decimal(store.list.capacity), " commands are remembered (commands.remember), and none of them may be forgotten",
-            " before it expires")
     }
 
     private func claim(_ candidate: Candidate, _ refusal: Refusal?, _ ticket: OffsetLedger.Ticket) {
@@ -263,51 +253,21 @@ public final class CommandProcessor {
         // Held until the actuator is done, and so is this processor: every order is answered.
         members[0].actuator.perform(members[0].order, lateness: lateness) { [self] outcome in
             onStep?("acted")
-            let (status, reason, value) = words(outcome)
+            let (status, reason, value) = outcome.words
             answer(claim, status, reason, value)
         }
     }
 
     private func conclude(_ claim: ClaimList.Claim, _ group: OrderGroup) {
         onStep?("acted")
-        var members: [Reply.Member] = []
-        for member in group.members {
-            guard let outcome = member.outcome else {
-                members.append(
-                    Reply.Member(actuator: member.actuator.id, status: .rejected, reason: "not begun"))
-                continue
-            }
-            let (status, reason, value) = words(outcome)
-            if member.isRolledBack {
-                members.append(
-                    Reply.Member(
-                        actuator: member.actuator.id, status: .failed,
-                        reason: reason.map { joined("rolled back, but ", $0) } ?? "rolled back to its safe value",
-                        value: value))
-            } else {
-                members.append(
-                    Reply.Member(actuator: member.actuator.id, status: status, reason: reason, value: value))
-            }
-        }
         guard let obstacle = group.obstacle else {
-            answer(claim, .done, nil, nil, members: members)
+            answer(claim, .done, nil, nil, members: group.replyMembers)
             return
         }
-        let (status, reason, _) = words(obstacle.outcome)
+        let (status, reason, _) = obstacle.outcome.words
         answer(
             claim, status, joined("\"", obstacle.actuator, "\": ", reason ?? string(status.name)), nil,
-            members: members)
-    }
-
-    private func words(_ outcome: Outcome) -> (Status, String?, Value?) {
-        switch outcome {
-        case .done(let found): (.done, nil, found)
-        case .failed(let why, let found): (.failed, why, found)
-        case .preempted(let why, let found): (.preempted, why, found)
-        case .refused(let why): (.rejected, why, nil)
-        case .interlocked(let why): (.interlocked, why, nil)
-        case .expired(let why): (.expired, why, nil)
-        }
+            members: group.replyMembers)
     }
 
     // MARK: Safe values and queries
@@ -352,19 +312,16 @@ public final class CommandProcessor {
         var members: [Reply.Member] = []
         var failures = ""
         for (index, actuator) in actuators.enumerated() {
-            let (status, reason, value) = outcomes[index].map { words($0) } ?? (.failed, "was not reached", nil)
-            members.append(member(actuator, status, reason, value))
-            if status == .done { continue }
-            failures += joined(failures.utf8.isEmpty ? "" : "; ", "\"", actuator.id, "\": ", reason ?? "was not reached")
+            let member = Reply.Member(actuator, outcomes[index] ?? .failed(reason: "was not reached", value: nil))
+            members.append(member)
+            if member.status == .done { continue }
+            let start = failures.utf8.isEmpty ? "\"" : "; \""
+            failures += joined(start, actuator.id, "\": ", member.reason ?? "was not reached")
         }
         let isOne = !id.isEqual(to: Command.everyActuator)
         answer(
             claim, failures.utf8.isEmpty ? .done : .failed, failures.utf8.isEmpty ? nil : failures,
             isOne ? members.first?.value : nil, members: isOne ? [] : members)
-    }
-
-    private func member(_ actuator: Actuator, _ status: Status, _ reason: String?, _ value: Value?) -> Reply.Member {
-        Reply.Member(actuator: actuator.id, status: status, reason: reason, value: value)
     }
 
     private func query(_ candidate: Candidate, _ id: String, _ ticket: OffsetLedger.Ticket) {
@@ -374,7 +331,7 @@ public final class CommandProcessor {
         desk.send(
             makeReply(
                 candidate.id, id, .done, nil, isOne ? actuators.first?.value : nil,
-                isOne ? [] : actuators.map { member($0, .done, nil, $0.value) }), ticket)
+                isOne ? [] : actuators.map { Reply.Member($0, .done($0.value)) }), ticket)
     }
 
     // MARK: Replies
@@ -433,8 +390,9 @@ public final class CommandProcessor {
         _ id: String, _ actuator: String?, _ status: Status, _ reason: String?, _ value: Value?,
         _ members: [Reply.Member] = []
     ) -> Reply {
-        Reply(
-            id: id, node: node, actuator: actuator, status: status, reason: reason, value: value, members: members,
-            timestamp: loop.time.wallTime)
+        let unit = value == nil ? nil : actuator.flatMap { admission.actuator($0)?.plan.unit }
+        return Reply(
+            id: id, node: node, actuator: actuator, status: status, reason: reason, value: value, unit: unit,
+            members: members, timestamp: loop.time.wallTime)
     }
 }

@@ -33,6 +33,20 @@ import Testing
         }
     }
 
+    /// More than wait for the disk at a time, as fast as they can be sent.
+    @Test func aBurstIsDone() throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).db").path
+        defer { for ending in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: path + ending) } }
+        let plant = try Plant("\(pump)\ncommands: { path: \(path) }")
+        let replies = try plant.watch("replies")
+        plant.agent.start()
+        #expect(try plant.wait { plant.receiving.contains("commands.pi-test") })
+        for index in 0..<1_000 { try plant.send(#"{"id":"\#(index)","actuator":"pump","value":\#(index % 2)}"#) }
+        #expect(try plant.wait { replies.records.count == 1_000 })
+        #expect(replies.records.allSatisfy { $0.fields["status"] as? String == "done" })
+        #expect(try plant.stop() == 0)
+    }
+
     @Test func statesAreTold() throws {
         let plant = try Plant(pump)
         let states = try plant.watch("actuators")

@@ -60,6 +60,30 @@ import Testing
         #expect(log ?? .max < 8_000_000)
     }
 
+    /// A file that does not tell until when a command must be remembered: as long as any.
+    @Test func aFileOfTheFirstVersion() throws {
+        let folder = try KeyFolder()
+        let path = folder.path("commands.db")
+        do {
+            let database = try Database(path)
+            try database.execute(
+                """
+                CREATE TABLE claims(sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, actuator TEXT, topic TEXT NOT NULL,
+                partition INTEGER NOT NULL, "offset" INTEGER NOT NULL, timestamp INTEGER NOT NULL, reply BLOB,
+                delivered INTEGER NOT NULL DEFAULT 0)
+                """)
+            try database.execute("INSERT INTO claims VALUES(7,'a',NULL,'commands',0,5,1000,NULL,0)")
+        }
+        let database = ClaimDatabase(path: path)
+        #expect(try database.load().claims.map { $0.until } == [3_601_000])
+        var batch = ClaimBatch()
+        var next = claim(8, "b", offset: 6)
+        next.until = 77
+        batch.claims = [next]
+        try database.write(batch)
+        #expect(try ClaimDatabase(path: path).load().claims.map { $0.until } == [0, 3_601_000, 77])
+    }
+
     @Test func aDamagedFileIsSetAside() throws {
         let folder = try KeyFolder()
         let path = try folder.file("commands.db", String(repeating: "no database at all ", count: 1_000))

@@ -140,18 +140,118 @@ import Testing
         #expect(replies[1].first == encoded(replies[0]))
     }
 
+    /// Somebody plays it again within its validity, after many others and a crash.
+    @Test func aRepetitionWithinItsValidityAfterRestarts() throws {
+        let world = World()
+        let settings = CommandSettings(topics: [], remember: 20)
+        let command = #"{"id":"a","actuator":"pump","value":1,"expires":\#(world.now / 1_000 + 3_000)}"#
+        world.send(command, id: "a")
+        var life = try Life(world, plans, settings)
+        life.settle()
+        for index in 0..<100 {
+            world.send(#"{"id":"o\#(index)","actuator":"drain","value":1}"#)
+            life.settle()
+            world.loop.advance(by: .seconds(2))
+            if index % 30 == 29 {
+                life.mortality.isDead = true
+                life = try Life(world, plans, settings)
+            }
+        }
+        #expect(world.disk.claims.count <= 20)
+        world.send(command, id: "a")
+        life.settle()
+        #expect(world.driven.filter { $0.actuator == "pump" && $0.value == .integer(1) }.count == 1)
+        #expect(world.driven.filter { $0.actuator == "drain" && $0.value == .integer(1) }.count == 100)
+        #expect(world.delivered["a"]?.map { $0.status } == [.done, .duplicate])
+    }
+
+    // MARK: Refusals
+
+    @Test(arguments: [
+        "garbage", #"{"id":"a","actuator":"nothing","value":1}"#, #"{"id":"a","actuator":"pump","query":true}"#,
+    ]) func aRefusalThatNobodyHasHeardComesAgain(command: String) throws {
+        let world = World()
+        world.send(command)
+        world.send(#"{"id":"b","actuator":"pump","value":1}"#)
+        var life = try life(world)
+        life.queue.runAll()
+        while life.receive() {}
+        life.queue.runAll()
+        #expect(life.outbox.count == 2)
+        #expect(world.driven.count == 1)
+        // The reply is on its way; the command behind it does not commit it.
+        #expect(world.committed == 0)
+        life.mortality.isDead = true
+        let first = life.outbox.first { $0.id != "b" }
+
+        life = try self.life(world)
+        life.settle()
+        let id = try #require(first?.id)
+        #expect(world.delivered[id]?.map { $0.reason } == [first?.reason])
+        #expect(world.committed == 2)
+        // Nor is that one done twice.
+        #expect(world.driven.count == 1)
+        #expect(world.delivered["b"]?.map { $0.status } == [.duplicate])
+    }
+
+    @Test func aRefusalIsCommittedWhenItsReplyHasArrived() throws {
+        let world = World()
+        world.send("garbage")
+        let life = try life(world)
+        life.queue.runAll()
+        life.receive()
+        world.loop.advance(by: .seconds(60))
+        #expect(world.committed == 0)
+        life.acknowledge()
+        #expect(world.committed == 1)
+    }
+
+    /// The broker takes no replies for long, and the outbox has room for ten.
+    @Test func aLongOutageOfTheReplies() throws {
+        let world = World()
+        var life = try life(world)
+        life.room = 10
+        life.queue.runAll()
+        for index in 0..<3_000 {
+            world.send("garbage \(index)")
+            if index % 10 == 0 { world.send(#"{"id":"\#(index)","actuator":"pump","value":\#(index / 10 % 2)}"#) }
+        }
+        while life.receive() { life.queue.runAll() }
+        // Commands are carried out all the same, and nothing is committed that nobody has heard of.
+        #expect(world.driven.count == 300)
+        #expect(world.committed == 0)
+        // With the replies' way open again what was answered is committed; claims still get theirs, refusals do not.
+        life.room = .max
+        life.acknowledge()
+        #expect(world.committed == world.topic.count)
+        world.loop.advance(by: .seconds(5))
+        life.acknowledge()
+        #expect(world.resent.count + world.delivered.count >= 300)
+        for index in stride(from: 0, to: 3_000, by: 10) { #expect(world.finals("\(index)").count == 1) }
+        // After a crash instead they would come again.
+        life.mortality.isDead = true
+        world.committed = 0
+        life = try self.life(world)
+        life.settle()
+        #expect(world.driven.count == 300)
+        #expect((0..<world.topic.count).allSatisfy { world.topic[$0].text.hasPrefix("{") || !world.finals("commands/0/\($0)").isEmpty })
+    }
+
     @Test func whatIsForgottenIsStillToldByItsPlace() throws {
         let world = World()
         let settings = CommandSettings(topics: [], remember: 2)
-        for id in ["a", "b", "c", "d"] { world.send(#"{"id":"\#(id)","actuator":"pump","value":1}"#, id: id) }
         var life = try Life(world, plans, settings)
-        life.settle()
+        for id in ["a", "b", "c", "d"] {
+            world.send(#"{"id":"\#(id)","actuator":"pump","value":1}"#, id: id)
+            life.settle()
+            world.loop.advance(by: .milliseconds(30_001))
+        }
         #expect(world.driven.count == 4)
         #expect(world.disk.claims.map { $0.id } == ["c", "d"])
         life.mortality.isDead = true
         // The group has forgotten its place.
         world.committed = 0
-        life = try Life(world, plans, settings)
+        life = try Life(world, plans, CommandSettings(topics: [], maxAge: .seconds(600), remember: 2))
         life.settle()
         #expect(world.driven.count == 4)
         #expect(world.delivered["a"]?.last?.status == .duplicate)
@@ -293,14 +393,42 @@ import Testing
         #expect(world.outputs["pump"] == .integer(1))
     }
 
-    @Test func onlySoManyWaitForTheDisk() throws {
+    /// What comes faster than the disk writes waits in the topic.
+    @Test func aBurstIsHeldBack() throws {
+        let world = World()
+        let life = try Life(world, plans)
+        life.queue.runAll()
+        for id in 0..<600 { world.send(command("\(id)"), id: "\(id)") }
+        while life.receive() {}
+        #expect(life.isHeld)
+        #expect(life.position == 256)
+        life.settle()
+        #expect(!life.isHeld)
+        #expect(world.driven.count == 600)
+        #expect(world.delivered.count == 600)
+        #expect(world.delivered.values.allSatisfy { $0.map { $0.status } == [.done] })
+    }
+
+    /// A disk that takes its time does not keep the safe value waiting.
+    @Test func nothingIsHeldBackForLong() throws {
         let world = World()
         let life = try Life(world, plans)
         life.queue.runAll()
         for id in 0..<300 { world.send(command("\(id)")) }
+        world.send(#"{"id":"s","actuator":"pump","safe":true}"#)
         while life.receive() {}
+        world.loop.advance(by: .milliseconds(999))
+        #expect(life.isHeld)
+        world.loop.advance(by: .milliseconds(1))
+        #expect(!life.isHeld)
+        while life.receive() {}
+        #expect(life.position == 301)
         #expect(life.outbox.count == 300 - 256)
         #expect(life.outbox.allSatisfy { $0.reason == "256 commands wait for the disk already" })
+        #expect(world.driven.map { $0.value } == [.integer(0)])
+        life.settle()
+        #expect(world.delivered.count == 301)
+        #expect(world.driven.allSatisfy { $0.value == .integer(0) })
     }
 
     /// An hour away, 500 commands: none that is too old is done, and each is answered.

@@ -21,6 +21,7 @@ import Testing
         let statuses = Set(model.world.delivered.values.flatMap { $0.map { $0.status } })
         #expect(statuses == Set(Status.allCases), "\(statuses)")
         #expect(model.world.resent.count > 0)
+        #expect(model.faults > 5, "\(model.faults)")
     }
 }
 
@@ -29,6 +30,7 @@ private final class Model {
         let assignments: [Command.Assignment]
         let isSigned: Bool
         let expires: Int64?
+        let priority: Int
         var timestamp: Int64
     }
 
@@ -38,18 +40,20 @@ private final class Model {
     private static let minOff = Interval.seconds(4)
     private static let deadTime = Interval.seconds(1)
     private static let grace = Interval.seconds(15)
+    private static let rate = RateLimit(count: 2, per: .seconds(10))
 
     /// `a` and `b` exclude each other, `c` has minimum times, `d` a rate limit, and stays as it is without a broker.
     private let plans: [(id: String, maxOn: Interval?, restraints: Restraints)] = [
         ("a", maxOn, Restraints(interlock: ["b"], deadTime: deadTime)), ("b", maxOn, Restraints()),
         ("c", maxOn, Restraints(minOn: minOn, minOff: minOff)),
-        ("d", maxOn, Restraints(rateLimit: RateLimit(count: 2, per: .seconds(10)), onDisconnect: .hold)),
+        ("d", maxOn, Restraints(rateLimit: rate, onDisconnect: .hold)),
     ]
 
     let world = World()
     private(set) var violations: [String] = []
     private(set) var actions = 0
     private(set) var kills = 0
+    private(set) var faults = 0
     private var generator: SeededGenerator
     private let steps: Int
     private let key: SigningKey?
@@ -66,6 +70,15 @@ private final class Model {
     private var acted: [String: Int] = [:]
     private var leftAt: [String: Instant] = [:]
     private var backAt: [String: Instant] = [:]
+    /// Whose an actuator is for a while.
+    private var leases: [String: (priority: Int, until: Instant)] = [:]
+    /// When a value ends by its `for`.
+    private var ends: [String: Instant] = [:]
+    /// When `d` was switched on, in this process.
+    private var switched: [Instant] = []
+    /// How many messages of an id must be answered; of those without a readable one their places in the topic.
+    private var demanded: [String: Int] = [:]
+    private var unreadable: [(id: String, place: String)] = []
     private var away: Instant?
     private var diskSince = Instant(nanoseconds: 0)
     private var clockOffset: Int64 = 0
@@ -93,6 +106,11 @@ private final class Model {
 
     func run() throws {
         world.onDrive = { [unowned self] in drove($0, $1) }
+        world.onAttempt = { [unowned self] _ in
+            guard chance(4) else { return nil }
+            faults += 1
+            return Fault.allCases.randomElement(using: &generator)
+        }
         restart()
         for _ in 0..<steps {
             step += 1
@@ -107,8 +125,8 @@ private final class Model {
 
     private func doSomething() throws {
         switch Int.random(in: 0..<1_000, using: &generator) {
-        case 0..<200: send()
-        case 200..<450: receive()
+        case 0..<150: send()
+        case 150..<450: receive()
         case 450..<600: life.queue.runJob()
         case 600..<750: life.queue.deliver()
         case 750..<830: life.acknowledge()
@@ -175,6 +193,7 @@ private final class Model {
     private func restart() {
         // What was not taken for good comes again, in its order.
         lastSafe = [:]
+        (leases, ends, switched) = ([:], [:], [])
         for actuator in life.actuators {
             if world.outputs[actuator.id] != .integer(0) { violate("\(actuator.id) is on after the start") }
             leftAt[actuator.id] = nil
@@ -199,7 +218,11 @@ private final class Model {
             expires = end
             fields += #","expires":\#(end)"#
         }
-        if chance(20) { fields += #","priority":\#(Int.random(in: 0...3, using: &generator))"# }
+        var priority = 0
+        if chance(20) {
+            priority = Int.random(in: 0...3, using: &generator)
+            fields += #","priority":\#(priority)"#
+        }
         var assignments: [Command.Assignment] = []
         switch Int.random(in: 0..<20, using: &generator) {
         case 0:
@@ -219,9 +242,14 @@ private final class Model {
         default:
             let actuator = Self.ids.randomElement(using: &generator)!
             let value = Value.integer(chance(65) ? 1 : 0)
-            assignments = [Command.Assignment(actuator: actuator, value: value)]
             fields += #","actuator":"\#(actuator)","value":\#(shown(value))"#
-            if chance(40) { fields += #","for":"\#(Int.random(in: 1...30, using: &generator))s""# }
+            var hold: Interval?
+            if chance(40) {
+                let seconds = Int64.random(in: 1...30, using: &generator)
+                hold = .seconds(seconds)
+                fields += #","for":"\#(seconds)s""#
+            }
+            assignments = [Command.Assignment(actuator: actuator, value: value, hold: hold)]
             fields += "}"
         }
         let isForged = chance(5)
@@ -235,17 +263,30 @@ private final class Model {
         // The first stands for what the id means, and for no message.
         meanings[id] = [
             Meaning(
-                assignments: assignments, isSigned: key == nil || signature != nil, expires: expires, timestamp: .min)
+                assignments: assignments, isSigned: key == nil || signature != nil, expires: expires,
+                priority: priority, timestamp: .min)
         ]
         post(id, text, signature)
     }
 
     private func post(_ id: String, _ text: String, _ signature: String?) {
         let age = chance(10) ? Interval.seconds(Int64.random(in: 0...45, using: &generator)) : .zero
+        demand(id, text, signature)
         world.send(text, id: id, signature: signature, age: age)
         guard var meaning = meanings[id]?.first else { return }
         meaning.timestamp = world.now - age.milliseconds
         meanings[id]?.append(meaning)
+    }
+
+    /// Whom nobody knows need not be answered.
+    private func demand(_ id: String, _ text: String, _ signature: String?) {
+        let isReadable = text.hasSuffix("}")
+        if key != nil, signature == nil || !isReadable || text.contains("nothing") { return }
+        if isReadable {
+            demanded[id, default: 0] += 1
+        } else {
+            unreadable.append((id, "commands/0/\(world.topic.count)"))
+        }
     }
 
     // MARK: What may be
@@ -253,6 +294,7 @@ private final class Model {
     private func drove(_ actuator: String, _ value: Value) {
         let now = world.loop.now
         let isSafe = value == .integer(0)
+        checkLease(actuator, value)
         if isSafe {
             if leftAt[actuator] != nil { backAt[actuator] = now }
             leftAt[actuator] = nil
@@ -268,7 +310,37 @@ private final class Model {
             violate("c was off for \((now - back).milliseconds) ms only")
         }
         if leftAt[actuator] == nil { leftAt[actuator] = now }
+        if let hold = leases[actuator]?.until { leases[actuator]?.until = min(hold, (leftAt[actuator] ?? now) + Self.maxOn) }
+        if actuator == "d" {
+            // As many at once as the limit says, and from then on one in each part of its period.
+            let count = Int(Self.rate.count)
+            let step = Interval(nanoseconds: Self.rate.period.nanoseconds / Self.rate.count)
+            if switched.count >= count, now - switched[switched.count - count] < step { violate("d beyond its rate") }
+            switched.append(now)
+        }
         justify(actuator)
+    }
+
+    /// Who has the actuator, and for how long.
+    private func checkLease(_ actuator: String, _ value: Value) {
+        let now = world.loop.now
+        ends[actuator] = nil
+        guard !life.isDead, let order = life.actuators.first(where: { $0.id == actuator })?.current?.order,
+            order.value == value, let meaning = meanings[order.command]?.first,
+            let assignment = meaning.assignments.first(where: { $0.actuator == actuator && $0.value == value })
+        else {
+            // Back at the safe value, whatever the lease says.
+            leases[actuator] = nil
+            return
+        }
+        if let lease = leases[actuator], now < lease.until, meaning.priority < lease.priority {
+            violate("\(order.command) took \(actuator) from a lease of priority \(lease.priority)")
+        }
+        if actuator == "c", value == .integer(0), let left = leftAt["c"], now - left < Self.minOn {
+            violate("c was on for \((now - left).milliseconds) ms only, by \(order.command)")
+        }
+        leases[actuator] = assignment.hold.map { (meaning.priority, now + $0) }
+        if value == .integer(1), let hold = assignment.hold { ends[actuator] = now + hold }
     }
 
     /// Whose command it is that drives the actuator now, and whether that may be done.
@@ -314,7 +386,11 @@ private final class Model {
 
     private func check() {
         let now = world.loop.now
+        if !life.isDead {
+            for id in world.faulty where world.outputs[id] != .integer(0) { violate("\(id) failed and is on") }
+        }
         for id in Self.ids {
+            if let end = ends[id], now > end, world.outputs[id] != .integer(0) { violate("\(id) is on after its for") }
             guard let left = leftAt[id] else { continue }
             if now - left > Self.maxOn { violate("\(id) is on for longer than max_on") }
         }
@@ -355,6 +431,13 @@ private final class Model {
             if let reply = kept[id], Self.isOutcome(reply), let heard = finals.first, heard != reply {
                 violate("\(id): heard \(String(decoding: heard, as: UTF8.self))")
             }
+        }
+        for (id, count) in demanded {
+            let answers = (world.delivered[id]?.count ?? 0) + (world.resent[id]?.count ?? 0)
+            if answers < count { violate("\(id) has \(answers) answers to \(count) messages") }
+        }
+        for message in unreadable where world.finals(message.id).isEmpty && world.finals(message.place).isEmpty {
+            violate("\(message.place) has no answer")
         }
         for (deed, _) in acted {
             let id = String(deed.prefix { $0 != "/" })

@@ -10,6 +10,16 @@ import Testing
 
 @testable import Commands
 
+/// How an output fails.
+enum Fault: CaseIterable {
+    /// Nothing moves.
+    case before
+    /// It moves, and says that it did not.
+    case after
+    /// It moves, and shows something else.
+    case shown
+}
+
 /// A message in the topic of commands.
 struct Sent {
     let id: String?
@@ -34,6 +44,10 @@ final class World {
     /// Of an earlier process, sent again as they were.
     var resent: [String: [[UInt8]]] = [:]
     var onDrive: ((String, Value) -> Void)?
+    /// How an output's next drive away from its safe value goes; `nil` is well.
+    var onAttempt: ((String) -> Fault?)?
+    /// Outputs that were left where they should not be, until they are driven again.
+    var faulty: Set<String> = []
     /// Where the process ends next: the name of a step, and how often it is passed before.
     var failpoint: (name: String, passes: Int)?
     /// The steps that were passed, for a test that wants to end at each of them.
@@ -141,20 +155,29 @@ final class WorldOutput: ActuatorDriver {
     init(_ id: String, safe: Value, _ world: World, _ mortality: Mortality) {
         (self.id, self.world, self.mortality) = (id, world, mortality)
         world.outputs[id] = safe
+        world.faulty.remove(id)
         world.onDrive?(id, safe)
     }
 
     func drive(_ value: Value) throws(ActuatorError) -> Interval {
         mortality.pass("before drive")
         if mortality.isDead { return .zero }
+        let fault = value == .integer(0) ? nil : world.onAttempt?(id)
+        if fault == .before { throw .device("nothing moves") }
         world.outputs[id] = value
         world.driven.append((id, value, world.loop.now))
         world.onDrive?(id, value)
+        world.faulty.remove(id)
+        if fault != nil { world.faulty.insert(id) }
+        if fault == .after { throw .device("it moves all the same") }
         mortality.pass("after drive")
         return .zero
     }
 
-    func readBack() throws(ActuatorError) -> Value { world.outputs[id] ?? .integer(0) }
+    func readBack() throws(ActuatorError) -> Value {
+        if world.faulty.contains(id) { return .integer(0) }
+        return world.outputs[id] ?? .integer(0)
+    }
 }
 
 /// One process: from its start to its end.
