@@ -233,7 +233,8 @@ extension ActuatorPlan {
             reader.report("unit", "stands beside values that are off or on", expected: "none")
         }
         let longest = maxOn.map { min($0, driver.longest ?? $0) } ?? driver.longest
-        return ActuatorPlan(id: id, mark: reader.mark, maxOn: longest, restraints: restraints, unit: unit, driver: driver)
+        return ActuatorPlan(
+            id: id, mark: reader.mark, maxOn: longest, restraints: restraints, unit: unit, driver: driver)
     }
 
     /// Reads all of `actuators`; an id that is there twice is a problem.

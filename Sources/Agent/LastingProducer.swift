@@ -35,22 +35,29 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
     private var topics: [String] = []
     private var renewal: TimerID?
     private var isClosed = false
+    /// From a fatal error until there is a successor.
+    private var isReplacing = false
     private var hasPosition = false
     /// What the brokers had when this start began.
     private var committed: CommittedPosition?
     private var awaitsDisk = false
     /// Stored records have positions: those that have none are not counted.
     private var hasPositions = false
+    /// Where producers end that are replaced.
+    private let closing: any WorkQueue
     private var lastRenewal: Instant?
     private var pause = Interval.zero
 
     private static var longestPause: Interval { .seconds(60) }
 
-    /// - Parameter positionTopic: where the outbox's position is committed as an offset of partition 0.
+    /// - Parameters:
+    ///   - positionTopic: where the outbox's position is committed as an offset of partition 0.
+    ///   - closing: where producers end that are replaced; `nil` is a thread for it.
     init(
         name: String, kafka: KafkaSettings, delivery: DeliverySettings = DeliverySettings(),
-        positionTopic: String = "sensors", loop: any Loop, log: Log
+        positionTopic: String = "sensors", closing: (any WorkQueue)? = nil, loop: any Loop, log: Log
     ) throws(KafkaError) {
+        self.closing = closing ?? ClosingQueue(loop: loop)
         self.name = name
         self.kafka = kafka
         self.delivery = delivery
@@ -67,10 +74,18 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
         }
     }
 
-    deinit { if let renewal { loop.cancel(renewal) } }
+    deinit {
+        if let renewal { loop.cancel(renewal) }
+        producer.close()
+    }
 
-    /// The same identifier for the same name, whichever producer is in place.
+    /// The same identifier for the same name, whichever producer is in place, and also while none is.
     func topic(named name: String) throws(KafkaError) -> TopicID {
+        if let index = topics.firstIndex(where: { sameBytes($0, name) }) { return TopicID(index) }
+        if isReplacing, isLegal(topic: name) {
+            topics.append(name)
+            return TopicID(topics.count - 1)
+        }
         let topic = try producer.topic(named: name)
         if topic.index == topics.count { topics.append(name) }
         return topic
@@ -91,7 +106,7 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
         position: Int64, token: DeliveryToken
     ) -> Offer {
         // What goes before the file's identity is known would be committed under another name.
-        if awaitsDisk { return .full }
+        if awaitsDisk || isReplacing { return .full }
         return producer.offer(topic: topic, key: key, payload: payload, id: id, position: position, token: token)
     }
 
@@ -171,9 +186,20 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
             return
         }
         log.error("\(error.description); the producer is started anew, and gets again what was not acknowledged")
-        producer.close()
-        doubt = transactions?.doubt
-        // At once for the first; what fails again and again must not keep the node busy.
+        isReplacing = true
+        // The successor begins when this one can deliver nothing any more, so that the order of a sensor's records is kept.
+        producer.retire(on: closing) { [unowned(unsafe) self] left in
+            if isClosed { return }
+            if left > 0 {
+                log.error("\(left) records are still with the producer that failed: they wait for the next start")
+            }
+            doubt = transactions?.doubt
+            startAnewInTime()
+        }
+    }
+
+    /// At once for the first; what fails again and again must not keep the node busy.
+    private func startAnewInTime() {
         let now = loop.time.now
         if let lastRenewal, now - lastRenewal < Self.longestPause * 2 {
             pause = max(.seconds(1), min(pause * 2, Self.longestPause))
@@ -207,6 +233,7 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
             // The topics keep their order, and so their identifiers.
             for topic in topics { _ = try successor.topic(named: topic) }
             producer = successor
+            isReplacing = false
             connect()
             onRoom?()
         } catch {

@@ -8,7 +8,8 @@ import Platform
 final class ClaimList {
     /// A command that was taken.
     final class Claim {
-        /// Counts claims; never repeats on a node.
+        /// Counts claims; never repeats on a node. 0 for one of which the journal knows nothing, because there was no room, or
+        /// its claims were not known yet.
         let sequence: Int64
         let id: String
         /// As the reply names it.
@@ -58,6 +59,9 @@ final class ClaimList {
         return claims.first { $0.hash == hash && sameBytes($0.id, id) }
     }
 
+    /// Claims that were made before those of earlier starts were known.
+    var unnumbered: [Claim] { claims.filter { $0.sequence == 0 } }
+
     /// Whether a message that stands there was passed before: nothing is known of it any more, but it is not new. Where a
     /// topic was made anew its offsets begin again, and only they, so the timestamp must not be newer either.
     func isPassed(_ place: Place) -> Bool {
@@ -74,10 +78,15 @@ final class ClaimList {
     }
 
     /// Makes a claim on an id that `find` does not find. Where there is no room nobody will remember it, and its number is 0.
-    /// - Parameter until: until when it must be remembered, in milliseconds since 1970.
-    func add(_ id: String, actuator: String?, at place: Place, until: Int64, now: WallTime) -> Claim {
+    /// - Parameters:
+    ///   - until: until when it must be remembered, in milliseconds since 1970.
+    ///   - isNumbered: not before the claims of earlier starts are known, or it would take the number of one of them.
+    func add(
+        _ id: String, actuator: String?, at place: Place, until: Int64, now: WallTime, isNumbered: Bool = true
+    ) -> Claim {
         guard hasRoom(at: now) else { return Claim(sequence: 0, id: id, actuator: actuator, until: until) }
-        let claim = Claim(sequence: lastSequence + 1, id: id, actuator: actuator, until: until)
+        let number = isNumbered ? lastSequence + 1 : 0
+        let claim = Claim(sequence: number, id: id, actuator: actuator, until: until)
         restore(claim, now: now)
         restore(place)
         return claim
@@ -87,7 +96,7 @@ final class ClaimList {
     func restore(_ claim: Claim, now: WallTime) {
         lastSequence = max(lastSequence, claim.sequence)
         while claims.count >= capacity, let oldest = forgettable(now) {
-            forgotten.append(claims[oldest].sequence)
+            if claims[oldest].sequence > 0 { forgotten.append(claims[oldest].sequence) }
             claims.remove(at: oldest)
         }
         claims.append(claim)
@@ -100,6 +109,9 @@ final class ClaimList {
         return numbers
     }
 
+    /// No claim gets that number, nor one before it.
+    func skip(_ sequence: Int64) { lastSequence = max(lastSequence, sequence) }
+
     func restore(_ place: Place) {
         for index in places.indices
         where places[index].partition == place.partition && sameBytes(places[index].topic, place.topic) {
@@ -111,6 +123,13 @@ final class ClaimList {
             return
         }
         places.append(place)
+    }
+
+    /// Takes over a place that an earlier start has kept: behind one that is known already.
+    func restore(earlier place: Place) {
+        let known = places.first { $0.partition == place.partition && sameBytes($0.topic, place.topic) }
+        restore(place)
+        if let known { restore(known) }
     }
 
     /// FNV-1a, so that most comparisons are of one word.

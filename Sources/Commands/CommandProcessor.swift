@@ -120,7 +120,6 @@ public final class CommandProcessor {
 
     /// Sees which replies have arrived: what they answer is dealt with.
     public func noteDeliveries() { desk.noteDeliveries() }
-
     /// Keeps that replies have arrived, now rather than at the next opportunity. Before `isIdle` is waited for.
     public func keepDeliveries() { desk.keepDeliveries() }
 
@@ -191,6 +190,8 @@ public final class CommandProcessor {
             makeSafe(candidate, id, ticket)
         } else if let reason = store.obstacle {
             refuse(candidate.id, command.actuator, Refusal(status: .rejected, reason: reason), ticket)
+            // It may come again, before its offset is committed, and then the disk may work: refused is refused.
+            store.list.restore(candidate.place)
         } else {
             claim(candidate, refusal, ticket)
         }

@@ -94,7 +94,8 @@ public struct Reply: Equatable, Sendable {
     /// The same, for where it would be too large.
     public var withoutMembers: Reply {
         Reply(
-            id: id, node: node, actuator: actuator, status: status, reason: reason, value: value, unit: unit, first: first,
+            id: id, node: node, actuator: actuator, status: status, reason: reason, value: value, unit: unit,
+            first: first,
             timestamp: timestamp)
     }
 

@@ -17,6 +17,12 @@ public protocol KafkaProducer: PositionedTransport {
     /// - Returns: for how many records no report could be had; their payloads must be left where they are.
     @discardableResult
     func close() -> Int
+    /// Ends the producer without holding up the loop: what is outstanding is reported as failed, and when that is done the
+    /// instance is ended on `queue`, which blocks there. Nothing is taken any more meanwhile, and nothing is delivered any more when
+    /// `done` is called: once, from the loop, and not after `close`.
+    /// - Parameter done: gets the number of records for which no report could be had; their payloads must be left where
+    ///   they are.
+    func retire(on queue: any WorkQueue, _ done: @escaping (Int) -> Void)
 }
 
 extension KafkaError {

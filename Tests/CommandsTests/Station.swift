@@ -34,7 +34,9 @@ final class Station {
     /// In seconds since 1970.
     var seconds: Int64 { now / 1_000 }
 
-    init(maxAge: Interval = .seconds(30), recentCapacity: Int = 1_000, keys: Keyring? = nil, unit: String? = nil) throws {
+    init(
+        maxAge: Interval = .seconds(30), recentCapacity: Int = 1_000, keys: Keyring? = nil, unit: String? = nil
+    ) throws {
         let log = LogRecorder().log
         hardware = SimulatedHardware(loop: loop)
         let pump = GPIOOutput.Settings(line: line).plan

@@ -64,7 +64,7 @@ final class DiskThread {
 
     private func openFile(_ request: DiskRequest) throws(StorageError) -> OutboxFile {
         if let file { return file }
-        if lock == nil { lock = try FileLock.take(path) }
+        if lock == nil { lock = try FileLock.take(path, setting: "outbox.path") }
         let opened = try OutboxFile.openOrRecover(
             path, maxSize: maxSize, at: request.wallTime, fileSystem: fileSystem,
             written: before)
