@@ -72,6 +72,10 @@ public final class Agent {
                 settings: settings.outbox, node: settings.node, boot: bootIdentifier(), transport: producer,
                 disk: disk, loop: loop, log: log)
             telemetry = try Self.telemetry(settings, producer, outbox, clock, loop)
+            let outbox = outbox
+            producer.onGone = { [unowned(unsafe) outbox] doubtful, isInUse in
+                outbox.offerAgain(except: doubtful, isInUse: isInUse)
+            }
             if settings.delivery.mode == .exactlyOnce, disk != nil { producer.follow(outbox) }
         } catch {
             throw .kafka(error)
@@ -208,13 +212,14 @@ public final class Agent {
         outbox.tellGaps()
         // One that was switched on is tried again for as long as there is time; one that was never reached is not.
         let areActuatorsSafe = actuators.allSatisfy { $0.isSafe || ($0.isOutOfHand && !$0.hasLeft) }
-        let isQuiet = (outbox.isEmpty || !isSending) && areActuatorsSafe
+        let isQuiet = (outbox.isEmpty || !isSending) && telemetry.waitingCount == 0 && areActuatorsSafe
         // Only now is it known which replies have arrived, and that is written down, too.
         if isQuiet { commands?.noteDeliveries() }
         // A group that is not left keeps the next start waiting for session.timeout.ms.
         let isLeaving = commands?.isLeaving == true && left > Self.leavingTime
         guard isLeaving || (!isQuiet || commands?.isIdle == false) && left > .zero else {
             heartbeat?.stop()
+            telemetry.finishAtOnce()
             // A disk may hang for good; the service manager's patience ends later than this.
             stopTimer = loop.after(.seconds(15)) { [unowned(unsafe) self] in
                 stopTimer = nil
@@ -238,7 +243,7 @@ public final class Agent {
         for actuator in actuators { actuator.stop() }
         sampler.stop()
         heartbeat?.stop()
-        telemetry.finish()
+        telemetry.finishAtOnce()
         commands?.close()
         producer.close()
     }
@@ -263,7 +268,15 @@ public final class Agent {
             decimal(telemetry.samples), " samples, ", decimal(telemetry.filtered), " filtered, ",
             decimal(counters.acknowledged), " acknowledged, ", decimal(counters.failed), " failed", causes, ", ",
             decimal(counters.dropped + counters.refused + counters.oversized), " dropped, ",
-            decimal(outbox.pendingCount + telemetry.waitingCount), " waiting", diskStatus)
+            decimal(outbox.pendingCount + telemetry.waitingCount), " waiting", missingStatus, diskStatus)
+    }
+
+    /// What was never measured, where there is such.
+    private var missingStatus: String {
+        let missing = sampler.missing
+        return joined(
+            missing.slots == 0 ? "" : joined(", ", decimal(missing.slots), " slots missed"),
+            missing.edges == 0 ? "" : joined(", ", decimal(missing.edges), " edges lost"))
     }
 
     /// What the disk has, and what it has cost so far: an SD card wears by it.
@@ -274,9 +287,11 @@ public final class Agent {
         case .opening: state = " (opening)"
         case .up, .closed: state = ""
         case .down: state = " (does not work)"
+        case .silent: state = " (does not answer)"
         }
+        let silences = disk.silences == 0 ? "" : joined(", no answer from it: ", decimal(disk.silences))
         return joined(
             ", ", decimal(disk.records), " on disk", String(state), ", ", decimal(disk.written.bytes / 1_000),
-            " kB and ", decimal(disk.written.syncs), " fsyncs written")
+            " kB and ", decimal(disk.written.syncs), " fsyncs written", silences)
     }
 }

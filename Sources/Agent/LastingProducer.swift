@@ -19,6 +19,9 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
     var outboxName = "" {
         didSet { connect() }
     }
+    /// Called when a producer is gone and before another takes its place: of what it had and has not reported on nobody will
+    /// report any more, but of the tokens given. The flag says whether their payloads may be read still.
+    var onGone: (([DeliveryToken], Bool) -> Void)?
     /// Called once when another producer has taken this one's place at the brokers.
     var onFenced: ((KafkaError) -> Void)?
 
@@ -28,6 +31,8 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
     private let identity: TransactionalProducer.Identity
     private let loop: any Loop
     private let log: Log
+    /// What makes producers, in place of librdkafka.
+    private let make: Maker?
     private var producer: any KafkaProducer
     /// The same one, where delivery is exactly once.
     private var transactions: TransactionalProducer?
@@ -48,14 +53,18 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
     private var lastRenewal: Instant?
     private var pause = Interval.zero
 
+    typealias Maker = () throws(KafkaError) -> any KafkaProducer
+
     private static var longestPause: Interval { .seconds(60) }
 
     /// - Parameters:
     ///   - positionTopic: where the outbox's position is committed as an offset of partition 0.
+    ///   - make: makes the producers of `at-least-once`, for tests; `nil` for librdkafka's.
     ///   - closing: where producers end that are replaced; `nil` is a thread for it.
     init(
         name: String, kafka: KafkaSettings, delivery: DeliverySettings = DeliverySettings(),
-        positionTopic: String = "sensors", closing: (any WorkQueue)? = nil, loop: any Loop, log: Log
+        positionTopic: String = "sensors", closing: (any WorkQueue)? = nil, loop: any Loop, log: Log,
+        make: Maker? = nil
     ) throws(KafkaError) {
         self.closing = closing ?? ClosingQueue(loop: loop)
         self.name = name
@@ -64,11 +73,14 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
         identity = TransactionalProducer.Identity(client: name, topic: positionTopic)
         self.loop = loop
         self.log = log
+        self.make = make
         if delivery.mode == .exactlyOnce {
             let made = try TransactionalProducer(
                 name: name, identity: identity, settings: delivery, kafka: kafka, loop: loop, log: log)
             transactions = made
             producer = made
+        } else if let make {
+            producer = try make()
         } else {
             producer = try Producer(name: name, properties: kafka.producer, loop: loop, log: log)
         }
@@ -150,6 +162,7 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
     /// Ends the producer. What is outstanding is not reported any more: whoever ends it has counted that.
     func close() {
         isClosed = true
+        onGone = nil
         producer.onDelivery = nil
         producer.onRoom = nil
         producer.onPosition = nil
@@ -190,10 +203,9 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
         // The successor begins when this one can deliver nothing any more, so that the order of a sensor's records is kept.
         producer.retire(on: closing) { [unowned(unsafe) self] left in
             if isClosed { return }
-            if left > 0 {
-                log.error("\(left) records are still with the producer that failed: they wait for the next start")
-            }
             doubt = transactions?.doubt
+            // One that hangs, or that has ended too soon, has not reported on everything.
+            onGone?(doubt?.tokens ?? [], left > 0)
             startAnewInTime()
         }
     }
@@ -227,6 +239,8 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
                     loop: loop, log: log)
                 transactions = made
                 successor = made
+            } else if let make {
+                successor = try make()
             } else {
                 successor = try Producer(name: name, properties: kafka.producer, loop: loop, log: log)
             }

@@ -229,10 +229,11 @@ public final class Producer: KafkaProducer {
         client.loop.after(.milliseconds(1)) { [self] in flush(until: deadline, done) }
     }
 
-    /// Ends the producer within about four seconds. All that is outstanding is reported as failed, `_PURGE_QUEUE` or
-    /// `_PURGE_INFLIGHT` (which the broker may have).
+    /// Ends the producer within about four seconds. What is outstanding is reported as failed, `_PURGE_QUEUE` or
+    /// `_PURGE_INFLIGHT` (which the broker may have), as far as librdkafka reports on it in half that time.
     /// Called from `onDelivery`, it does so right after that.
-    /// - Returns: for how many records no report could be had; their payloads must be left where they are.
+    /// - Returns: for how many records no report could be had while their payloads may be read still: those must be left
+    ///   where they are. 0 when the instance has ended.
     @discardableResult
     public func close() -> Int {
         cancelRetirement()

@@ -38,7 +38,7 @@ public final class TransactionalProducer: KafkaProducer {
     /// Records of a transaction of which nobody knows whether it was committed, because its producer ended meanwhile.
     /// The next producer learns it from the position.
     public struct Doubt {
-        let tokens: [DeliveryToken]
+        public let tokens: [DeliveryToken]
         let position: Int64
         /// The position before it. Where it is the same, nothing tells, and the records are sent again.
         let before: Int64
