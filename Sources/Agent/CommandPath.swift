@@ -71,6 +71,7 @@ final class CommandPath {
         processor.onUndelivered = { replies.send(id: $0, $1) }
         processor.deliveredReplies = { replies.delivered }
         replies.onDelivered = { [unowned(unsafe) self] in processor.noteDeliveries() }
+        processor.onReread = { [unowned(unsafe) self] in reread() }
         processor.onHold = { [unowned(unsafe) self] isHeld in
             holdsMessages = isHeld
             consumer?.isHeld = isHeld
@@ -136,6 +137,17 @@ final class CommandPath {
 
     private func renew(after error: KafkaError) {
         log.error("\(error.description); the consumer is started anew")
+        renew()
+    }
+
+    /// A new member of the group begins where the last commit was.
+    private func reread() {
+        if isClosed || consumer == nil { return }
+        log.info("commands whose replies found no room are read again")
+        renew()
+    }
+
+    private func renew() {
         receiving = []
         disconnect.linkChanged(isUp: false)
         leave { [unowned(unsafe) self] in

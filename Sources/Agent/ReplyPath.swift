@@ -133,8 +133,10 @@ final class ReplyPath {
         if isTooLarge || !hasRoom {
             lost += 1
             if lost == 1 {
-                let cause = isTooLarge ? "one is larger than the outbox takes" : "\(waiting.count) wait for room"
-                log.error("replies are lost, or come late: \(cause) (said once)")
+                let cause =
+                    isTooLarge
+                    ? "are lost: one is larger than the outbox takes" : "come late: \(waiting.count) wait for room"
+                log.error("replies \(cause) (said once)")
             }
         }
         if !hasRoom { return false }

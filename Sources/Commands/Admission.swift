@@ -156,18 +156,14 @@ final class Admission {
         return nil
     }
 
-    /// Until when its id must be remembered, in milliseconds since 1970: as long as the same bytes could be admitted again,
-    /// but no longer than an hour (`Keyring.longestValidity`), or senders whose commands never end would fill the list for
-    /// good. Signed commands end within that hour.
+    /// Until when its id must be remembered, in milliseconds since 1970: until its `expires`, whoever sends it again. Without
+    /// one the same bytes in a new message would be new for ever, so it is for as long as the message itself is fresh, and no
+    /// longer than an hour: after that its place in the topic tells it (`ClaimList.isPassed`).
     func memory(of candidate: Candidate) -> Int64 {
-        var until = Int64.min
-        if let expires = candidate.command.expires {
-            until = expires.milliseconds
-        } else if let timestamp = candidate.timestamp, timestamp >= 0 {
-            let (sum, overflow) = timestamp.addingReportingOverflow(maxAge.milliseconds)
-            until = overflow ? Int64.max : sum
-        }
-        return min(until, (time.wallTime + Keyring.longestValidity).milliseconds)
+        if let expires = candidate.command.expires { return expires.milliseconds }
+        guard let timestamp = candidate.timestamp, timestamp >= 0 else { return Int64.min }
+        let (sum, overflow) = timestamp.addingReportingOverflow(maxAge.milliseconds)
+        return min(overflow ? Int64.max : sum, (time.wallTime + Keyring.longestValidity).milliseconds)
     }
 
     /// Step 6, with the orders that come of it.

@@ -141,7 +141,7 @@ public final class ClaimDatabase: ClaimJournal {
         return claims
     }
 
-    /// Files of the first version tell no times: what is in them is remembered for as long as any.
+    /// Files of the first version tell no times: what is in them is remembered for an hour.
     private func addUntil(_ database: Database) throws(StorageError) {
         let column = try database.prepare("SELECT 1 FROM pragma_table_info('claims') WHERE name='until'")
         if try column.step() { return }

@@ -2,9 +2,10 @@ import Platform
 
 /// The commands of the last time by their ids, each with its first reply, so that none is carried out twice.
 ///
-/// Bounded: the oldest that may be forgotten makes room for a new one. One may be forgotten when its command could not be
-/// admitted again (`until`) and has been answered; while there is none such in a full list, there is no room. This is what
-/// is looked things up in; `ClaimStore` keeps it on the disk.
+/// Bounded, by their number and in bytes: the oldest that may be forgotten makes room for a new one. One may be forgotten
+/// when its command could not be admitted again (`until`) and has been answered; while there is none such in a full list,
+/// there is no room. Those that must be remembered for long (`longSpan`) get half of the room at most: a sender whose
+/// commands never end must not shut the others out. This is what things are looked up in; `ClaimStore` keeps it on the disk.
 final class ClaimList {
     /// A command that was taken.
     final class Claim {
@@ -16,13 +17,20 @@ final class ClaimList {
         let actuator: String?
         /// Until when it must be remembered, in milliseconds since 1970.
         let until: Int64
-        /// The first reply; empty until there is one.
-        var reply: [UInt8] = []
+        /// The first reply; empty until there is one. Set by `ClaimList.answer`.
+        fileprivate(set) var reply: [UInt8] = []
         /// Its message, until that is dealt with.
         var ticket: OffsetLedger.Ticket?
         /// Messages of the same id that came before there was a reply, and wait for it.
         var repeats: [OffsetLedger.Ticket] = []
         fileprivate let hash: UInt64
+        /// Whether it counts as one that is remembered for long.
+        fileprivate var isLong = false
+        fileprivate var isListed = false
+        /// What it takes, about.
+        fileprivate var size: Int {
+            ClaimList.overhead + id.utf8.count + (actuator?.utf8.count ?? 0) + reply.count
+        }
 
         init(sequence: Int64, id: String, actuator: String?, until: Int64, reply: [UInt8] = []) {
             self.sequence = sequence
@@ -40,9 +48,23 @@ final class ClaimList {
         let partition: Int32
         let offset: Int64
         let timestamp: Int64
+
+        /// What answers a message without an id.
+        var name: String {
+            // A topic has at most 249 characters; longer ones come from nowhere good.
+            joined(excerpt(topic, limit: 249), "/", decimal(partition), "/", decimal(offset))
+        }
     }
 
+    /// Commands that must be remembered for longer than this have half of the room.
+    static var longSpan: Interval { Keyring.longestValidity }
+    /// What a claim takes in memory beside its texts, about.
+    private static var overhead: Int { 192 }
+
     let capacity: Int
+    /// In bytes. Replies to what is under way come on top of it: one for each command that waits for the disk or its actuator.
+    let maximumBytes: Int
+    private(set) var bytes = 0
     /// The oldest first.
     private var claims: [Claim] = []
     /// Numbers of claims that were forgotten and may still be on the disk.
@@ -51,7 +73,11 @@ final class ClaimList {
     /// The last place of each partition that a claim came from.
     private(set) var places: [Place] = []
 
-    init(capacity: Int) { self.capacity = max(1, capacity) }
+    init(capacity: Int) {
+        self.capacity = max(1, capacity)
+        // A claim with the reply to a command for one actuator takes some 350.
+        maximumBytes = max(65_536, self.capacity * 768)
+    }
 
     /// The claim of that id; `nil` when it is new or forgotten.
     func find(_ id: String) -> Claim? {
@@ -70,11 +96,44 @@ final class ClaimList {
         return place.offset <= last.offset && place.timestamp <= last.timestamp
     }
 
-    /// Whether there is room for one more, or can be.
-    func hasRoom(at now: WallTime) -> Bool { claims.count < capacity || forgettable(now) != nil }
+    /// Why there is no room for one more.
+    enum Shortage {
+        case count, bytes
+        /// For one that must be remembered for long.
+        case long
+    }
 
-    private func forgettable(_ now: WallTime) -> Int? {
-        claims.firstIndex { !$0.reply.isEmpty && $0.until < now.milliseconds }
+    /// Forgets what may be forgotten, as far as one more needs the room.
+    /// - Parameter until: until when that one must be remembered, in milliseconds since 1970.
+    /// - Returns: `nil` when there is room.
+    func makeRoom(until: Int64, now: WallTime) -> Shortage? {
+        while !hasRoom, forgetOne(now) {}
+        if !hasRoom { return claims.count >= capacity ? .count : .bytes }
+        return isLong(until, now) && !hasLongRoom(now) ? .long : nil
+    }
+
+    private var hasRoom: Bool { claims.count < capacity && bytes < maximumBytes }
+
+    private func isLong(_ until: Int64, _ now: WallTime) -> Bool { until > (now + Self.longSpan).milliseconds }
+
+    private func hasLongRoom(_ now: WallTime) -> Bool {
+        var (count, bytes) = (0, 0)
+        for claim in claims where claim.isLong && claim.until >= now.milliseconds {
+            count += 1
+            bytes += claim.size
+        }
+        return count < max(1, capacity / 2) && bytes < maximumBytes / 2
+    }
+
+    private func forgetOne(_ now: WallTime) -> Bool {
+        guard let oldest = claims.firstIndex(where: { !$0.reply.isEmpty && $0.until < now.milliseconds }) else {
+            return false
+        }
+        let claim = claims.remove(at: oldest)
+        claim.isListed = false
+        bytes -= claim.size
+        if claim.sequence > 0 { forgotten.append(claim.sequence) }
+        return true
     }
 
     /// Makes a claim on an id that `find` does not find. Where there is no room nobody will remember it, and its number is 0.
@@ -84,7 +143,9 @@ final class ClaimList {
     func add(
         _ id: String, actuator: String?, at place: Place, until: Int64, now: WallTime, isNumbered: Bool = true
     ) -> Claim {
-        guard hasRoom(at: now) else { return Claim(sequence: 0, id: id, actuator: actuator, until: until) }
+        guard makeRoom(until: until, now: now) == nil else {
+            return Claim(sequence: 0, id: id, actuator: actuator, until: until)
+        }
         let number = isNumbered ? lastSequence + 1 : 0
         let claim = Claim(sequence: number, id: id, actuator: actuator, until: until)
         restore(claim, now: now)
@@ -95,11 +156,17 @@ final class ClaimList {
     /// Takes over what an earlier start has kept, the oldest first. That may be more than there is room for.
     func restore(_ claim: Claim, now: WallTime) {
         lastSequence = max(lastSequence, claim.sequence)
-        while claims.count >= capacity, let oldest = forgettable(now) {
-            if claims[oldest].sequence > 0 { forgotten.append(claims[oldest].sequence) }
-            claims.remove(at: oldest)
-        }
+        while !hasRoom, forgetOne(now) {}
+        claim.isLong = isLong(claim.until, now)
+        claim.isListed = true
+        bytes += claim.size
         claims.append(claim)
+    }
+
+    /// Sets a claim's first reply.
+    func answer(_ claim: Claim, _ reply: [UInt8]) {
+        if claim.isListed { bytes += reply.count - claim.reply.count }
+        claim.reply = reply
     }
 
     /// The numbers of the claims that were forgotten since the last call.

@@ -34,7 +34,8 @@ final class ClaimStore {
     /// Commands whose claim or answer waits for the disk.
     private var waiting = 0
     private var isPressed = false
-    /// Called when so many commands wait for the disk that no more should come (`true`), and when half of them are done.
+    /// Called when so many commands wait for the disk that no more should come (`true`), again with each write that leaves it
+    /// so, and when half of them are done.
     var onPressure: ((Bool) -> Void)?
 
     /// - Parameters:
@@ -65,13 +66,20 @@ final class ClaimStore {
     var isIdle: Bool { !isWriting && actions.isEmpty && batch.isEmpty }
     var isFull: Bool { waiting >= Self.mostWaiting }
     /// Why no claim can be made now, in words for the reply; `nil` when it can.
-    var obstacle: String? {
+    /// - Parameter until: until when it would have to be remembered, in milliseconds since 1970.
+    func obstacle(until: Int64) -> String? {
         if !isReady { return "claims cannot be written to the disk, so nothing that could be done twice is done" }
         if isFull { return joined(decimal(Self.mostWaiting), " commands wait for the disk already") }
-        if list.hasRoom(at: loop.time.wallTime) { return nil }
-        return joined(
-            decimal(list.capacity),
-            " commands are remembered (commands.remember), and each of them could still be repeated")
+        let repeatable = " (commands.remember), and each of them could still be repeated"
+        switch list.makeRoom(until: until, now: loop.time.wallTime) {
+        case nil: return nil
+        case .count: return joined(decimal(list.capacity), " commands are remembered", repeatable)
+        case .bytes: return joined(decimal(list.bytes), " bytes of commands are remembered", repeatable)
+        case .long:
+            return joined(
+                "its expires is more than an hour off, and half of what can be remembered is commands of that kind",
+                repeatable)
+        }
     }
     /// Whether claims can be kept, as far as is known.
     var isReady: Bool { journal == nil || isLoaded && !isHung }
@@ -183,7 +191,7 @@ final class ClaimStore {
     /// Keeps the first reply to a claim.
     /// - Parameter done: called when it is written, or cannot be.
     func answer(_ claim: ClaimList.Claim, _ reply: [UInt8], _ done: @escaping (Bool) -> Void) {
-        claim.reply = reply
+        list.answer(claim, reply)
         if journal != nil, claim.sequence > 0, batch.answers.count < Self.mostAnswers {
             batch.answers.append(ClaimBatch.Answer(sequence: claim.sequence, reply: reply))
         }
@@ -209,10 +217,9 @@ final class ClaimStore {
     }
 
     private func relieve() {
-        if isPressed, waiting <= Self.mostWaiting / 2 {
-            isPressed = false
-            onPressure?(false)
-        }
+        if !isPressed { return }
+        isPressed = waiting > Self.mostWaiting / 2
+        onPressure?(isPressed)
     }
 
     /// Keeps that the replies of these claims have been acknowledged.

@@ -29,14 +29,20 @@ public final class CommandProcessor {
         get { desk.again }
         set { desk.again = newValue }
     }
+    /// Called when there is room again for replies that nobody took: the messages that are not dealt with should come again.
+    public var onReread: (() -> Void)? {
+        get { desk.onReread }
+        set { desk.onReread = newValue }
+    }
     /// How many of the replies that were taken, of both kinds and in that order, have been acknowledged by a broker, or
     /// given up by it, or are on a disk that sends them. Tell it by `noteDeliveries`.
     public var deliveredReplies: () -> UInt64 {
         get { desk.deliveredReplies }
         set { desk.deliveredReplies = newValue }
     }
-    /// Called when no more messages should be handed over for now (`true`), and when they should again (`false`), within a
-    /// second: a command for the safe value may be among them. What is handed over all the same may be rejected.
+    /// Called when no more messages should be handed over for now (`true`), and when they should again (`false`). No longer
+    /// than a second after the disk last wrote: a command for the safe value may be among them. What is handed over all the
+    /// same may be rejected.
     public var onHold: ((Bool) -> Void)?
     /// Called between two steps of a command, so that a test can end the process there.
     package var onStep: ((StaticString) -> Void)?
@@ -153,11 +159,11 @@ public final class CommandProcessor {
             command = try CommandParser.parse(payload, maximumSize: maximumSize)
         } catch {
             let refusal = Refusal(status: .rejected, reason: error.reason, isAnonymous: !admission.isOpen)
-            refuse(error.id ?? name(of: place), error.actuator, refusal, ticket)
+            refuse(error.id ?? place.name, error.actuator, refusal, ticket)
             return
         }
         let candidate = Candidate(
-            command: command, id: command.id ?? name(of: place), place: place, timestamp: timestampMilliseconds)
+            command: command, id: command.id ?? place.name, place: place, timestamp: timestampMilliseconds)
         let refusal = admission.refusal(of: candidate, payload: payload, signature: signature)
         if let refusal, !refusal.isPassing || !mayClaim(candidate) {
             refuse(candidate.id, command.actuator, refusal, ticket)
@@ -169,12 +175,8 @@ public final class CommandProcessor {
     /// Whether it is new, and there is a place where what comes of it is kept.
     private func mayClaim(_ candidate: Candidate) -> Bool {
         if case .query = candidate.command.action { return false }
-        return store.obstacle == nil && store.list.find(candidate.id) == nil && !store.list.isPassed(candidate.place)
-    }
-
-    private func name(of place: ClaimList.Place) -> String {
-        // A topic has at most 249 characters; longer ones come from nowhere good.
-        joined(excerpt(place.topic, limit: 249), "/", decimal(place.partition), "/", decimal(place.offset))
+        return store.list.find(candidate.id) == nil && !store.list.isPassed(candidate.place)
+            && store.obstacle(until: admission.memory(of: candidate)) == nil
     }
 
     private func admit(_ candidate: Candidate, _ refusal: Refusal?, _ ticket: OffsetLedger.Ticket) {
@@ -188,7 +190,7 @@ public final class CommandProcessor {
             refuse(candidate.id, command.actuator, Refusal(status: .duplicate, reason: reason), ticket)
         } else if case .safe(let id) = command.action, refusal == nil {
             makeSafe(candidate, id, ticket)
-        } else if let reason = store.obstacle {
+        } else if let reason = store.obstacle(until: admission.memory(of: candidate)) {
             refuse(candidate.id, command.actuator, Refusal(status: .rejected, reason: reason), ticket)
             // It may come again, before its offset is committed, and then the disk may work: refused is refused.
             store.list.restore(candidate.place)
@@ -329,10 +331,8 @@ public final class CommandProcessor {
         let actuators = meant(id)
         onQuery?(actuators)
         let isOne = !id.isEqual(to: Command.everyActuator)
-        desk.send(
-            makeReply(
-                candidate.id, id, .done, nil, isOne ? actuators.first?.value : nil,
-                isOne ? [] : actuators.map { Reply.Member($0, .done($0.value)) }), ticket)
+        let members = isOne ? [] : actuators.map { Reply.Member($0, .done($0.value)) }
+        desk.send(makeReply(candidate.id, id, .done, nil, isOne ? actuators.first?.value : nil, members), ticket)
     }
 
     // MARK: Replies

@@ -5,6 +5,8 @@ import Platform
 final class ReplyDesk {
     /// As `CommandProcessor.onUndelivered`.
     var again: ((String, [UInt8]) -> Bool)?
+    /// As `CommandProcessor.onReread`.
+    var onReread: (() -> Void)?
     /// As `CommandProcessor.deliveredReplies`.
     var deliveredReplies: () -> UInt64 = { .max }
     /// By status.
@@ -66,8 +68,8 @@ final class ReplyDesk {
     /// Sees which replies have arrived.
     func noteDeliveries() {
         if isStopped { return }
-        deliveries.arrived(deliveredReplies()) { ticket, count in
-            for _ in 0..<count { offsets.settle(ticket) }
+        deliveries.arrived(deliveredReplies()) { ticket in
+            offsets.settle(ticket)
         } claim: { claim in
             delivered.append(claim.sequence)
         }
@@ -77,9 +79,11 @@ final class ReplyDesk {
     /// Writes down which have, too, and sends what there was no room for.
     func keepDeliveries() {
         noteDeliveries()
-        for claim in deliveries.takeUnsent() { resend(claim) }
+        let left = deliveries.takeUnsent()
+        for claim in left.claims { resend(claim) }
         if !delivered.isEmpty { store.delivered(delivered) }
         delivered = []
+        if left.hasMissing { onReread?() }
     }
 
     /// Not for each reply: what it saves is a reply sent twice after a crash, and what it costs is wear.

@@ -168,6 +168,24 @@ import Testing
         #expect(world.driven.allSatisfy { $0.value == .integer(0) })
     }
 
+    /// A disk that is slow and works is waited for, however long that takes.
+    @Test func aBurstIsHeldBackWhileTheDiskWrites() throws {
+        let world = World()
+        let life = try Life(world, plans)
+        life.queue.runAll()
+        for id in 0..<1_000 { world.send(command("\(id)"), id: "\(id)") }
+        for _ in 0..<100 where life.position < 1_000 || life.queue.pending > 0 {
+            while life.receive() {}
+            world.loop.advance(by: .milliseconds(900))
+            while life.receive() {}
+            life.queue.runJob()
+            life.queue.deliver()
+        }
+        life.settle()
+        #expect(world.driven.count == 1_000)
+        #expect(world.delivered.values.allSatisfy { $0.map { $0.status } == [.done] })
+    }
+
     /// An hour away, 500 commands: none that is too old is done, and each is answered.
     @Test func aReplayAfterAnHour() throws {
         let world = World()

@@ -141,15 +141,59 @@ import Testing
         #expect(station.actuators[1].value == .number(1))
     }
 
-    /// One that has no end in sight is sure of an hour.
-    @Test func whatNeverExpiresIsRememberedForAnHour() throws {
-        let station = try Station(recentCapacity: 1)
-        station.send(#"{"id":"a","actuator":"dimmer","value":1,"expires":9000000000}"#)
-        station.loop.advance(by: .seconds(3_600))
-        station.send(#"{"id":"b","actuator":"dimmer","value":1}"#)
+    /// What has no end in sight is never forgotten, and does not take the room of all others.
+    @Test func whatNeverExpiresIsNeverForgotten() throws {
+        let station = try Station(recentCapacity: 4)
+        func send(_ id: String, _ end: Int64) -> Status {
+            station.send(#"{"id":"\#(id)","actuator":"dimmer","value":1,"expires":\#(end)}"#)
+            return station.last.status
+        }
+        #expect(send("a", 9_000_000_000) == .done)
+        #expect(send("b", station.seconds + 30 * 3_601) == .done)
+        #expect(send("c", 9_000_000_000) == .rejected)
+        #expect(
+            station.last.reason
+                == "its expires is more than an hour off, and half of what can be remembered is commands of that kind "
+                + "(commands.remember), and each of them could still be repeated")
+        // At once, and much later.
+        for round in 0..<20 {
+            for index in 0..<2 { #expect(send("o\(round).\(index)", station.seconds + 3_600) == .done) }
+            #expect(send("o", station.seconds + 3_600) == .rejected)
+            #expect(send("a", 9_000_000_000) == .duplicate)
+            station.loop.advance(by: .seconds(3_601))
+        }
+        station.loop.advance(by: .seconds(11 * 3_601))
+        #expect(send("c", 9_000_000_000) == .done)
+        #expect(send("d", 9_000_000_000) == .rejected)
+    }
+
+    /// A few long ones are as much as many short ones.
+    @Test func theBoundIsOneOfBytesToo() throws {
+        let station = try Station(recentCapacity: 100)
+        let end = station.seconds + 600
+        // In JSON each of these ids takes six times its 128 bytes.
+        func send(_ index: Int) {
+            let id = String(repeating: #"\u0001"#, count: 124) + "\(1_000 + index)"
+            station.send(#"{"id":"\#(id)","actuator":"dimmer","value":1,"expires":\#(end)}"#)
+        }
+        var count = 0
+        while count < 100 {
+            send(count)
+            if station.last.reason?.contains("are remembered") == true { break }
+            count += 1
+        }
+        #expect((40...70).contains(count), "\(count)")
         #expect(station.last.status == .rejected)
-        station.loop.advance(by: .milliseconds(1))
-        station.send(#"{"id":"c","actuator":"dimmer","value":1}"#)
+        let reason = try #require(station.last.reason)
+        let bytes = try #require(Int(reason.prefix { $0 != " " }))
+        #expect((76_800..<78_400).contains(bytes))
+        let ending = " bytes of commands are remembered (commands.remember), and each of them could still be repeated"
+        #expect(reason.hasSuffix(ending))
+        // Those who were taken are known all the same, and make room in the end.
+        send(0)
+        #expect(station.last.status == .duplicate)
+        station.loop.advance(by: .milliseconds(600_001))
+        station.send(#"{"id":"b","actuator":"dimmer","value":1}"#)
         #expect(station.last.status == .done)
     }
 

@@ -136,7 +136,8 @@ final class Model {
         case 981..<984: life.rebalance()
         case 984..<986: world.disk.fails = true
         case 986..<993: world.disk.fails = false
-        case 993..<995: try kill(orderly: true)
+        case 993: try kill(orderly: true)
+        case 994: life.room = life.room == .max ? Int.random(in: 0...3, using: &generator) : .max
         case 995..<998:
             // At some step of what comes next.
             let names = [

@@ -241,6 +241,7 @@ final class Life {
             return true
         }
         processor.deliveredReplies = { [unowned self] in arrived }
+        processor.onReread = { [unowned self] in rebalance() }
         processor.onHold = { [unowned self] in isHeld = $0 }
         processor.onDealtWith = { _, _, offset in
             mortality.pass("commit")
