@@ -47,6 +47,30 @@ import Testing
         #expect(try plant.stop() == 0)
     }
 
+    /// The brokers take no replies, and the process ends: what it has refused, nobody else would ever answer.
+    @Test func aRefusalThatNobodyHasHeardIsAnsweredByTheNextStart() throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).db").path
+        defer {
+            for ending in ["", "-wal", "-shm", ".lock"] { try? FileManager.default.removeItem(atPath: path + ending) }
+        }
+        let plant = try Plant("\(pump)\ncommands: { path: \(path) }")
+        plant.agent.start()
+        #expect(try plant.wait { plant.receiving.contains("commands.pi-test") })
+        // NOT_LEADER_OR_FOLLOWER: tried again.
+        plant.cluster.setError(6, ofTopic: "replies")
+        try plant.send("garbage")
+        // Its claim is on the disk, and its offset behind the other.
+        try plant.send(#"{"id":"one","actuator":"pump","value":1}"#)
+        #expect(try plant.wait { plant.pumpLevels.last == true })
+        try plant.crash { plant.cluster.setError(0, ofTopic: "replies") }
+        let replies = try plant.watch("replies")
+        plant.agent.start()
+        #expect(try plant.wait { replies.records.contains { $0.key == "commands.pi-test/0/0" } })
+        #expect(try plant.wait { replies.records.contains { $0.key == "one" } })
+        #expect(plant.pumpLevels.allSatisfy { $0 == false })
+        #expect(try plant.stop() == 0)
+    }
+
     /// The outbox is in memory only, so it is the claims' file that keeps the second one off, before it touches an output.
     @Test func aSecondAgentOnTheSameFileIsRefused() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).db").path
