@@ -3,9 +3,10 @@ import Platform
 /// The commands of the last time by their ids, each with its first reply, so that none is carried out twice.
 ///
 /// Bounded, by their number and in bytes: the oldest that may be forgotten makes room for a new one. One may be forgotten
-/// when its command could not be admitted again (`until`) and has been answered; while there is none such in a full list,
-/// there is no room. Those that must be remembered for long (`longSpan`) get half of the room at most: a sender whose
-/// commands never end must not shut the others out. This is what things are looked up in; `ClaimStore` keeps it on the disk.
+/// when its command could not be admitted again (`until`), also by a clock that does not step, and its reply has arrived, or
+/// a crash would lose that; while there is none such in a full list, there is no room. Those that must be remembered for
+/// long (`longSpan`) get half of the room at most: a sender whose commands never end must not shut the others out. This is
+/// what things are looked up in; `ClaimStore` keeps it on the disk.
 final class ClaimList {
     /// A command that was taken.
     final class Claim {
@@ -19,6 +20,8 @@ final class ClaimList {
         let until: Int64
         /// The first reply; empty until there is one. Set by `ClaimList.answer`.
         fileprivate(set) var reply: [UInt8] = []
+        /// Whether the first reply has arrived, or nobody asks.
+        var isDelivered: Bool
         /// Its message, until that is dealt with.
         var ticket: OffsetLedger.Ticket?
         /// Messages of the same id that came before there was a reply, and wait for it.
@@ -27,17 +30,24 @@ final class ClaimList {
         /// Whether it counts as one that is remembered for long.
         fileprivate var isLong = false
         fileprivate var isListed = false
+        /// When `until` is by the clock as it was when this was listed, an hour later at most: a wall clock that goes forth, and
+        /// back, must not make it new.
+        fileprivate var end = Instant(nanoseconds: 0)
         /// What it takes, about.
         fileprivate var size: Int {
             ClaimList.overhead + id.utf8.count + (actuator?.utf8.count ?? 0) + reply.count
         }
 
-        init(sequence: Int64, id: String, actuator: String?, until: Int64, reply: [UInt8] = []) {
+        init(
+            sequence: Int64, id: String, actuator: String?, until: Int64, reply: [UInt8] = [],
+            isDelivered: Bool = false
+        ) {
             self.sequence = sequence
             self.id = id
             self.actuator = actuator
             self.until = until
             self.reply = reply
+            self.isDelivered = isDelivered
             hash = ClaimList.hash(id)
         }
     }
@@ -106,10 +116,10 @@ final class ClaimList {
     /// Forgets what may be forgotten, as far as one more needs the room.
     /// - Parameter until: until when that one must be remembered, in milliseconds since 1970.
     /// - Returns: `nil` when there is room.
-    func makeRoom(until: Int64, now: WallTime) -> Shortage? {
-        while !hasRoom, forgetOne(now) {}
+    func makeRoom(until: Int64, _ time: any TimeSource) -> Shortage? {
+        while !hasRoom, forgetOne(time) {}
         if !hasRoom { return claims.count >= capacity ? .count : .bytes }
-        return isLong(until, now) && !hasLongRoom(now) ? .long : nil
+        return isLong(until, time.wallTime) && !hasLongRoom(time.wallTime) ? .long : nil
     }
 
     private var hasRoom: Bool { claims.count < capacity && bytes < maximumBytes }
@@ -125,10 +135,10 @@ final class ClaimList {
         return count < max(1, capacity / 2) && bytes < maximumBytes / 2
     }
 
-    private func forgetOne(_ now: WallTime) -> Bool {
-        guard let oldest = claims.firstIndex(where: { !$0.reply.isEmpty && $0.until < now.milliseconds }) else {
-            return false
-        }
+    private func forgetOne(_ time: any TimeSource) -> Bool {
+        let (wall, now) = (time.wallTime.milliseconds, time.now)
+        let found = claims.firstIndex { !$0.reply.isEmpty && $0.isDelivered && $0.until < wall && $0.end <= now }
+        guard let oldest = found else { return false }
         let claim = claims.remove(at: oldest)
         claim.isListed = false
         bytes -= claim.size
@@ -141,23 +151,25 @@ final class ClaimList {
     ///   - until: until when it must be remembered, in milliseconds since 1970.
     ///   - isNumbered: not before the claims of earlier starts are known, or it would take the number of one of them.
     func add(
-        _ id: String, actuator: String?, at place: Place, until: Int64, now: WallTime, isNumbered: Bool = true
+        _ id: String, actuator: String?, at place: Place, until: Int64, _ time: any TimeSource, isNumbered: Bool = true
     ) -> Claim {
-        guard makeRoom(until: until, now: now) == nil else {
+        guard makeRoom(until: until, time) == nil else {
             return Claim(sequence: 0, id: id, actuator: actuator, until: until)
         }
         let number = isNumbered ? lastSequence + 1 : 0
         let claim = Claim(sequence: number, id: id, actuator: actuator, until: until)
-        restore(claim, now: now)
+        restore(claim, time)
         restore(place)
         return claim
     }
 
     /// Takes over what an earlier start has kept, the oldest first. That may be more than there is room for.
-    func restore(_ claim: Claim, now: WallTime) {
+    func restore(_ claim: Claim, _ time: any TimeSource) {
         lastSequence = max(lastSequence, claim.sequence)
-        while !hasRoom, forgetOne(now) {}
-        claim.isLong = isLong(claim.until, now)
+        while !hasRoom, forgetOne(time) {}
+        claim.isLong = isLong(claim.until, time.wallTime)
+        let (rest, overflow) = claim.until.subtractingReportingOverflow(time.wallTime.milliseconds)
+        claim.end = time.now + .milliseconds(overflow ? 0 : max(0, min(rest, Self.longSpan.milliseconds)))
         claim.isListed = true
         bytes += claim.size
         claims.append(claim)

@@ -70,8 +70,8 @@ final class ClaimStore {
     func obstacle(until: Int64) -> String? {
         if !isReady { return "claims cannot be written to the disk, so nothing that could be done twice is done" }
         if isFull { return joined(decimal(Self.mostWaiting), " commands wait for the disk already") }
-        let repeatable = " (commands.remember), and each of them could still be repeated"
-        switch list.makeRoom(until: until, now: loop.time.wallTime) {
+        let repeatable = " (commands.remember), and each could still be repeated, or its reply has not arrived"
+        switch list.makeRoom(until: until, loop.time) {
         case nil: return nil
         case .count: return joined(decimal(list.capacity), " commands are remembered", repeatable)
         case .bytes: return joined(decimal(list.bytes), " bytes of commands are remembered", repeatable)
@@ -152,7 +152,7 @@ final class ClaimStore {
             list.restore(
                 ClaimList.Claim(
                     sequence: claim.sequence, id: claim.id, actuator: claim.actuator, until: claim.until,
-                    reply: claim.reply), now: loop.time.wallTime)
+                    reply: claim.reply, isDelivered: claim.isDelivered), loop.time)
             if !claim.isDelivered { open.append(claim) }
         }
         return open
@@ -168,7 +168,7 @@ final class ClaimStore {
         _ done: @escaping (ClaimList.Claim, Bool) -> Void
     ) -> ClaimList.Claim {
         let claim = list.add(
-            id, actuator: actuator, at: place, until: until, now: loop.time.wallTime,
+            id, actuator: actuator, at: place, until: until, loop.time,
             isNumbered: journal == nil || isLoaded)
         claim.ticket = ticket
         guard journal != nil else {
@@ -192,6 +192,8 @@ final class ClaimStore {
     /// - Parameter done: called when it is written, or cannot be.
     func answer(_ claim: ClaimList.Claim, _ reply: [UInt8], _ done: @escaping (Bool) -> Void) {
         list.answer(claim, reply)
+        // Of others `delivered` tells.
+        if journal == nil || claim.sequence == 0 { claim.isDelivered = true }
         if journal != nil, claim.sequence > 0, batch.answers.count < Self.mostAnswers {
             batch.answers.append(ClaimBatch.Answer(sequence: claim.sequence, reply: reply))
         }

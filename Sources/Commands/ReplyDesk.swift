@@ -71,6 +71,7 @@ final class ReplyDesk {
         deliveries.arrived(deliveredReplies()) { ticket in
             offsets.settle(ticket)
         } claim: { claim in
+            claim.isDelivered = true
             delivered.append(claim.sequence)
         }
         startTimer()

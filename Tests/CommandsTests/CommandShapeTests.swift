@@ -71,6 +71,12 @@ import Testing
             text(station.last) == #"{"id":"q","node":"pi-01","actuator":"*","status":"done","group":["#
                 + #"{"actuator":"pump","status":"done","value":0},{"actuator":"dimmer","status":"done","value":40},"#
                 + #"{"actuator":"valve","status":"done","value":0}],"timestamp":1795193522.000}"#)
+        // None of them stands for all.
+        station.send(#"{"id":"t","actuator":"*","safe":true}"#)
+        station.loop.advance(by: .seconds(2))
+        #expect(station.last.status == .done)
+        #expect(station.last.value == nil)
+        #expect(station.last.members.map { $0.value } == [.integer(0), .number(0), .number(0)])
         station.breakLine()
         station.send(#"{"id":"s","actuator":"*","safe":true}"#)
         station.loop.advance(by: .seconds(2))

@@ -9,6 +9,9 @@ import Testing
 
 /// Repeated commands, and for how long they are known.
 @Suite struct DuplicateTests {
+    private static let ending =
+        " (commands.remember), and each could still be repeated, or its reply has not arrived"
+
     @Test func aRepetitionIsAnsweredWithTheFirstReplyAndNotDone() throws {
         let station = try Station()
         station.send(#"{"id":"a","actuator":"pump","value":1}"#)
@@ -98,9 +101,7 @@ import Testing
         station.send(#"{"id":"c","actuator":"dimmer","value":1}"#)
         station.send(#"{"id":"d","actuator":"dimmer","value":1}"#)
         #expect(station.last.status == .rejected)
-        #expect(
-            station.last.reason
-                == "3 commands are remembered (commands.remember), and each of them could still be repeated")
+        #expect(station.last.reason == "3 commands are remembered" + Self.ending)
         for _ in 0..<2 {
             station.send(#"{"id":"s","actuator":"pump","safe":true}"#)
             #expect(station.last.status == .done)
@@ -153,8 +154,8 @@ import Testing
         #expect(send("c", 9_000_000_000) == .rejected)
         #expect(
             station.last.reason
-                == "its expires is more than an hour off, and half of what can be remembered is commands of that kind "
-                + "(commands.remember), and each of them could still be repeated")
+                == "its expires is more than an hour off, and half of what can be remembered is commands of that kind"
+                + Self.ending)
         // At once, and much later.
         for round in 0..<20 {
             for index in 0..<2 { #expect(send("o\(round).\(index)", station.seconds + 3_600) == .done) }
@@ -165,6 +166,24 @@ import Testing
         station.loop.advance(by: .seconds(11 * 3_601))
         #expect(send("c", 9_000_000_000) == .done)
         #expect(send("d", 9_000_000_000) == .rejected)
+    }
+
+    /// A clock that is ahead for a while makes nothing new.
+    @Test func aClockThatStepsForgetsNothing() throws {
+        let station = try Station(recentCapacity: 1)
+        let command = #"{"id":"a","actuator":"pump","value":1,"expires":\#(station.seconds + 600)}"#
+        station.send(command)
+        station.send(#"{"id":"s","actuator":"pump","safe":true}"#)
+        station.loop.wallTime = station.loop.wallTime + .seconds(700)
+        station.send(#"{"id":"b","actuator":"dimmer","value":1}"#)
+        #expect(station.last.status == .rejected)
+        station.loop.wallTime = station.loop.wallTime + .seconds(-700)
+        station.send(command)
+        #expect(station.last.status == .duplicate)
+        #expect(try station.levels == [false, true, false])
+        station.loop.advance(by: .milliseconds(600_001))
+        station.send(#"{"id":"c","actuator":"dimmer","value":1}"#)
+        #expect(station.last.status == .done)
     }
 
     /// A few long ones are as much as many short ones.
@@ -187,8 +206,7 @@ import Testing
         let reason = try #require(station.last.reason)
         let bytes = try #require(Int(reason.prefix { $0 != " " }))
         #expect((76_800..<78_400).contains(bytes))
-        let ending = " bytes of commands are remembered (commands.remember), and each of them could still be repeated"
-        #expect(reason.hasSuffix(ending))
+        #expect(reason.hasSuffix(" bytes of commands are remembered" + Self.ending))
         // Those who were taken are known all the same, and make room in the end.
         send(0)
         #expect(station.last.status == .duplicate)

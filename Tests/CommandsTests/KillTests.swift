@@ -140,6 +140,29 @@ import Testing
         #expect(replies[1].first == encoded(replies[0]))
     }
 
+    /// It could not be repeated any more, but nobody has heard of it.
+    @Test func aReplyThatHasNotArrivedIsNotForgotten() throws {
+        let world = World()
+        let settings = CommandSettings(topics: [], remember: 1)
+        world.send(#"{"id":"a","actuator":"pump","value":1}"#, id: "a")
+        var life = try Life(world, plans, settings)
+        life.queue.runAll()
+        life.receive()
+        life.queue.runAll()
+        #expect(life.outbox.map { $0.status } == [.done])
+        world.loop.advance(by: .seconds(60))
+        world.send(#"{"id":"b","actuator":"drain","value":1}"#, id: "b")
+        life.receive()
+        life.queue.runAll()
+        #expect(life.outbox.map { $0.status } == [.done, .rejected])
+        life.mortality.isDead = true
+        life = try Life(world, plans, settings)
+        life.settle()
+        #expect(world.finals("a").count == 1)
+        // The other comes again, and there is room by then.
+        #expect(world.delivered["b"]?.map { $0.status } == [.done])
+    }
+
     /// Somebody plays it again within its validity, after many others and a crash.
     @Test func aRepetitionWithinItsValidityAfterRestarts() throws {
         let world = World()

@@ -138,7 +138,7 @@ extension Model {
         }
         let kept = Dictionary(world.disk.claims.map { ($0.id, $0.reply) }) { $1 }
         for (id, replies) in world.delivered
-        where !world.disk.neglected.contains(id) && !queries.contains(id) {
+        where !world.disk.neglected.contains(id) && !harmless.contains(id) {
             // What came of it, as far as anybody was told; a message that is too old by the time of its repetition is
             // told that, which is no second outcome.
             let outcomes = Set(
