@@ -71,6 +71,28 @@ import Testing
         #expect(try plant.stop() == 0)
     }
 
+    /// More refusals than there is room for, and then the brokers take replies again.
+    @Test func refusalsThatFoundNoRoomAreAnsweredInTheEnd() throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).db").path
+        defer {
+            for ending in ["", "-wal", "-shm", ".lock"] { try? FileManager.default.removeItem(atPath: path + ending) }
+        }
+        let plant = try Plant("\(pump)\ncommands: { path: \(path) }\noutbox: { max_memory: 128kB }")
+        let replies = try plant.watch("replies")
+        plant.agent.start()
+        #expect(try plant.wait { plant.receiving.contains("commands.pi-test") })
+        plant.cluster.setError(6, ofTopic: "replies")
+        for index in 0..<600 { try plant.send("garbage \(index)") }
+        try plant.send(#"{"id":"one","actuator":"pump","value":1}"#)
+        #expect(try plant.wait { plant.pumpLevels.last == true })
+        plant.cluster.setError(0, ofTopic: "replies")
+        let wanted = Set((0..<600).map { "commands.pi-test/0/\($0)" } + ["one"])
+        #expect(try plant.wait { Set(replies.records.map { $0.key }) == wanted })
+        #expect(!plant.lines("are read again").isEmpty)
+        #expect(plant.pumpLevels.filter { $0 == true }.count == 1)
+        #expect(try plant.stop() == 0)
+    }
+
     /// The outbox is in memory only, so it is the claims' file that keeps the second one off, before it touches an output.
     @Test func aSecondAgentOnTheSameFileIsRefused() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).db").path
