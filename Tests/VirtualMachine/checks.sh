@@ -16,6 +16,7 @@ run_checks() {
     check busy_line
     check what_is_absent
     check what_answers_instead
+    check line_under_two_names
     check scan
     check scan_becomes_a_configuration
 
@@ -41,6 +42,7 @@ run_checks() {
     check hung_bus
     check unplugged_chip
     check agent_stops
+    check clock_steps
 }
 
 # await WHAT COMMAND...: until the command succeeds, for 30 s.
@@ -220,7 +222,7 @@ check_what_answers_instead() {
     found=$(guest 'fault 0x76 6; kedge check --hardware /tmp/other.yaml; status=$?; fault 0x76 0; exit $status') || status=$?
     same 'exit code' $status 69
     has 'sensor' "$found" '^sensor air: plain 0x76.*: no acknowledge.*; but something answers at 0x77 \(a BMP280\)$'
-    has 'actuator' "$found" '^actuator relay: plain 0x21: no acknowledge'
+    has 'actuator' "$found" '^actuator relay: plain 0x21: no acknowledge.*; but something answers at 0x20$'
     has 'bus' "$found" '^bus plain: ok$'
 
     configuration "buses: { plain: { path: /dev/i2c-$plain } }" 'sensors:' '  - { id: air, driver: bme280, bus: plain, address: 0x77 }' |
@@ -231,6 +233,17 @@ check_what_answers_instead() {
     has 'who has the device' "$found" '^sensor air: plain 0x77.*: in use by a kernel driver.*: dummy$'
     found=$(guest 'for i in 0x76 0x77 0x48 0x20; do fault $i 6; done; kedge check --hardware /tmp/other.yaml; for i in 0x76 0x77 0x48 0x20; do fault $i 0; done') || true
     has 'a bus without power' "$found" '^sensor air: plain 0x77.*: no acknowledge.*; nothing answers on this bus: is it wired, and has it power\?$'
+}
+
+# Its name on a chip's label, its offset on the chip's path.
+check_line_under_two_names() {
+    local name found status=0
+    name=$(guest 'chip_name bench')
+    configuration 'sensors:' '  - { id: door, driver: gpio, chip: bench, line: DOOR }' \
+        'actuators:' "  - { id: bolt, driver: gpio, chip: /dev/$name, line: 0 }" | put /tmp/twice.yaml
+    found=$(guest 'kedge check --hardware /tmp/twice.yaml') || status=$?
+    same 'exit code' $status 69
+    has 'both users' "$found" "^actuator bolt: GPIO /dev/$name 0 is the line of sensor door, too \(GPIO bench DOOR\): both are line 0 of $name\$"
 }
 
 # What there is, and who has it: as a configuration with comments, and as JSON.
@@ -629,4 +642,50 @@ check_agent_stops() {
     same 'pump: levels driven' "$(guest 'trace show bench 6' | grep set | sort -u)" 'set 0'
     same 'valve: levels driven' "$(guest 'trace show bench 7' | grep set | sort -u)" 'set 1'
     guest 'until_true kedge read /tmp/agent.yaml -s door'
+}
+
+# ticks: sequence, sensor and value of all records of clock_steps, as they came. tick COUNT: waits for so many more.
+ticks() { jq -r '[(.headers.id | split("/")[2]), .key, (.value | fromjson | .value)] | @tsv' "$folder/ticks"; }
+has_ticks() { (($(wc -l <"$folder/ticks") >= $1)); }
+tick() { await "$1 more records" has_ticks $(($(wc -l <"$folder/ticks") + $1)); }
+
+# The machine's clock is set an hour and ten years forwards and backwards: sampling goes on at its pace, nothing is lost,
+# repeated or overtaken, and commands are answered.
+check_clock_steps() {
+    local step taken begun
+    cat <<END | put /tmp/ticks.yaml
+node: ticks
+kafka: { all: { bootstrap.servers: "$servers" }, producer: { linger.ms: 5 } }
+clock: trust
+records: { topic: ticks }
+outbox: { durability: always, path: /tmp/ticks.db, commit_every: 50ms }
+commands: { path: /tmp/ticks-commands.db }
+sensors:
+  - { id: fast, driver: sim, waveform: counter, every: 50ms }
+  - { id: slow, driver: sim, waveform: counter, every: 110ms }
+actuators:
+  - { id: siren, driver: sim }
+END
+    "$kedge" watch ticks -b "$servers" --from beginning --json >"$folder/ticks" 2>"$folder/ticking" &
+    echo $! >>"$folder/left"
+    guest 'kedge check /tmp/ticks.yaml && { kedge run /tmp/ticks.yaml >/tmp/agent.log 2>&1 & } && echo $! >/tmp/agent'
+    guest 'until_true says "taking commands from commands" || { cat /tmp/agent.log; exit 1; }'
+    tick 40
+    for step in 3600 -3600 315360000 -315360000 -315360000 315360000; do
+        begun=$(guest 'cut -d " " -f 1 /proc/uptime')
+        taken=$(wc -l <"$folder/ticks")
+        guest "date -u -s @\$((\$(date +%s) + $step)) >/dev/null"
+        tick 40
+        # 29 samples in a second: a storm after a step would have more, a standstill less.
+        awk -v begun="$begun" -v now="$(guest 'cut -d " " -f 1 /proc/uptime')" -v count=$(($(wc -l <"$folder/ticks") - taken)) \
+            'BEGIN { rate = count / (now - begun); if (rate > 60 || rate < 10) { print "samples per second: " rate; exit 1 } }'
+        has "an answer after a step of $step s" "$(send siren 1 --for 1s)" '"status":'
+    done
+    guest 'agent TERM; until_true says "stopped:"; cat /tmp/agent.log'
+    taken=$(guest "sed -n 's/.*stopped: \\([0-9]*\\) samples, .*/\\1/p' /tmp/agent.log")
+    has 'what it says of itself' "$taken" '^[0-9]+$'
+    await 'all records' has_ticks "$taken"
+    same 'ids that came twice' "$(ticks | cut -f 1 | sort | uniq -d)" ''
+    same 'lost, or out of order' "$(ticks | awk '{ if ($3 != count[$2] + 0) print; count[$2] = $3 + 1 }')" ''
+    echo "note: $taken samples, $(jq -r '.value | fromjson | .timestamp / 3600 | floor' "$folder/ticks" | sort -u | wc -l) different hours"
 }
