@@ -168,8 +168,13 @@ final class CommandRig: @unchecked Sendable {
     func stop() {
         agent?.signal(SIGTERM)
         let end = agent?.wait(within: 30)
+        switch end {
         // 75: replies were left unsent; they are with the claims.
-        if end != .exit(0), end != .exit(75) { note("the stop ended with \(end.map { "\($0)" } ?? "nothing"): \(log)") }
+        case .exit(0), .exit(75): break
+        // Before it takes signals it has not begun either.
+        case .signal(SIGTERM) where Self.text(log).isEmpty: break
+        default: note("the stop ended with \(end.map { "\($0)" } ?? "nothing"): \(log)")
+        }
         agent = nil
     }
 
