@@ -53,7 +53,9 @@ extension Outbox {
             }
         }
         guard let stored, !backlog.isPaused,
-            disk.takeDrainAllowance(settings.drainRate, loop, { [unowned(unsafe) self] in offerWaiting() })
+            disk.takeDrainAllowance(
+                settings.drainRate, arrived: settings.drain == .oldestFirst ? records.counters.appended : 0, loop,
+                { [unowned(unsafe) self] in offerWaiting() })
         else { return false }
         offer(stored, of: backlog)
         return true

@@ -52,8 +52,11 @@ final class DiskRequest {
     var readBytes = 0
     /// The page was full before this position; `nil` when everything wanted was read.
     var unreadFrom: Int64?
-    /// Records that did not agree with their checksum, or that no slab can hold.
+    /// Records that did not agree with their checksum, and when the one before the first of them was sampled.
     var unreadable: [Int64] = []
+    var unreadableAfter: WallTime?
+    /// Records that no slab can hold, and that are gaps now.
+    var oversized = 0
     var usedBytes: Int64 = 0
     var count: Int64 = 0
     var written = WriteCounters()

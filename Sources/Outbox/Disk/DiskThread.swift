@@ -111,16 +111,24 @@ final class DiskThread {
         let table = request.table
         var count = 0
         var used = 0
+        // From one good record to the next: what is between them was sampled in between.
+        var last: WallTime?
+        var oversized: [Int64] = []
         for range in request.wanted {
             var isPageFull = false
             try file.read(
-                from: range.first, through: range.last, damaged: { request.unreadable.append($0) },
+                from: range.first, through: range.last,
+                damaged: {
+                    if request.unreadable.isEmpty { request.unreadableAfter = last }
+                    request.unreadable.append($0)
+                },
                 { record in
                     let isEarlier = !sameBytes(record.origin, request.origin)
                     let growth = isEarlier ? UnsyncedRecord.growth : 0
                     let size = record.payload.count + growth + record.key.count
                     if size > table.largestRecord || record.key.count > Int(UInt16.max) {
-                        request.unreadable.append(record.position)
+                        oversized.append(record.position)
+                        last = record.time
                         return true
                     }
                     let room = table.slabSize - used - (count + 1) * RecordEntry.stride
@@ -131,12 +139,29 @@ final class DiskThread {
                     }
                     used += copy(record, isEarlier, to: page, at: used, table.entry(count, in: page))
                     count += 1
+                    last = record.time
                     return true
                 })
             if isPageFull { break }
         }
+        if !oversized.isEmpty { leaveOut(oversized, request, file) }
         request.readCount = count
         request.readBytes = used
+    }
+
+    /// Records that no slab can hold become gaps, in one transaction. If that fails they stay where they are, for the
+    /// next start.
+    private func leaveOut(_ positions: [Int64], _ request: DiskRequest, _ file: OutboxFile) {
+        do throws(StorageError) {
+            try file.commit { () throws(StorageError) in
+                var count = 0
+                for position in positions {
+                    count += try file.drop(PositionRanges.Range(first: position, last: position))
+                }
+                try file.noteChange(count: -Int64(count), next: 0, written: written)
+            }
+            request.oversized = positions.count
+        } catch {}
     }
 
     /// - Parameter isEarlier: whether an earlier start took it: a clock that was not known then never will be.

@@ -10,6 +10,11 @@ final class Salvage {
     private let target: OutboxFile
     private let fileSystem: String?
     private var result = OutboxRecovery()
+    /// When the last record before the first loss was sampled; and whether there was one.
+    private var lastTime: WallTime?
+    private var hasLost = false
+    /// Records that the file had, as it says itself.
+    private var count: Int64?
 
     /// Positions that are skipped at once behind an unreadable one; a page has some dozens of records.
     private static var step: Int64 { 8 }
@@ -40,7 +45,15 @@ final class Salvage {
             // Beyond all that were ever given out: what was read may not be the last.
             try target.noteChange(count: 0, next: next + 1_000_000)
         }
+        result.lost = count.map { max($0 - result.recovered, result.damaged) }
+        if !hasLost { result.lostAfter = lastTime }
         return result
+    }
+
+    /// Something could not be read here.
+    private func noteLoss() {
+        if !hasLost { result.lostAfter = lastTime }
+        hasLost = true
     }
 
     private func open(_ path: String) -> Database? {
@@ -80,6 +93,11 @@ final class Salvage {
             last = max(last, try source.number("SELECT max(position) FROM records"))
             last = min(last, OutboxFile.highestPosition)
         }
+        attempt { () throws(StorageError) in
+            let number = try source.number("SELECT count FROM state WHERE id=1")
+            // It may be damaged, too: there are no more records than positions.
+            if number > 0, number <= last { count = number }
+        }
         let kept = names
         let identityKept = identity
         try target.commit { () throws(StorageError) in
@@ -104,6 +122,7 @@ final class Salvage {
                 step = Self.step
             } else {
                 // Nothing to be had here: look further on.
+                noteLoss()
                 failures += 1
                 if failures > Self.patience { step = min(step * 2, 1 << 40) }
                 if from == Int64.min { from = 0 }
@@ -151,11 +170,13 @@ final class Salvage {
                     reached = query.integer(0)
                     guard let item = item(query, names) else {
                         damaged += 1
+                        noteLoss()
                         continue
                     }
                     do throws(StorageError) {
                         try target.insert(item)
                         copied += 1
+                        lastTime = WallTime(nanoseconds: item.time &* 1_000_000)
                     } catch let error {
                         // The target's, not the source's.
                         failure = error

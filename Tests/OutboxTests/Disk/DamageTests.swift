@@ -137,6 +137,11 @@ import Testing
         bench.append("new")
         bench.pass(.seconds(1))
         #expect(bench.outbox.storeIdentity == identity)
+        // Page 21 has a part of the records; those before it were sampled at the loop's beginning.
+        let line = bench.lines.lines.first { $0.contains("were recovered from it; ") } ?? ""
+        let numbers = line.split(separator: " ").compactMap { Int($0) }
+        #expect(numbers.count == 2 && numbers.reduce(0, +) == 600 && (numbers.last ?? 0) > 5, "\(line)")
+        #expect(line.hasSuffix(" were not, the first of them sampled after 2026-11-20T16:52:02.000Z"))
         #expect(bench.transport.held.last?.position ?? 0 > 600)
     }
 

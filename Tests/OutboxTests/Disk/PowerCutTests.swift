@@ -228,6 +228,58 @@ import Testing
         #expect(bench.transport.log.filter { $0 != "live" } == (0..<3_000).map { "\($0)" })
     }
 
+    /// A stop is no time to rest from a failure: the disk may work again, now or in a moment.
+    @Test(arguments: [0, 3_000])
+    func aStopAfterAFailureStores(_ milliseconds: Int64) throws {
+        #expect(RecordingFileSystem.isRegistered)
+        RecordingFileSystem.steps = []
+        defer { RecordingFileSystem.failure = 0 }
+        let bench = DiskBench(room: 0, fileSystem: RecordingFileSystem.name)
+        bench.append(0..<100)
+        RecordingFileSystem.failure = SQLITE_BUSY
+        bench.pass(.seconds(4))
+        #expect(bench.status.state == .down)
+        if milliseconds == 0 { RecordingFileSystem.failure = 0 }
+        var isDone = false
+        bench.outbox.store { isDone = true }
+        bench.queue.run()
+        #expect(isDone == (milliseconds == 0))
+        bench.pass(.milliseconds(milliseconds))
+        RecordingFileSystem.failure = 0
+        bench.pass(.milliseconds(milliseconds == 0 ? 0 : 500))
+        #expect(isDone)
+        #expect(bench.outbox.unstoredCount == 0)
+        #expect(try bench.stored().count == 100)
+    }
+
+    @Test func aStopGoesWithoutADiskThatKeepsFailing() {
+        #expect(RecordingFileSystem.isRegistered)
+        RecordingFileSystem.steps = []
+        defer { RecordingFileSystem.failure = 0 }
+        let bench = DiskBench(room: 0, fileSystem: RecordingFileSystem.name)
+        bench.append(0..<100)
+        RecordingFileSystem.failure = SQLITE_READONLY
+        bench.pass(.seconds(4))
+        var isDone = false
+        bench.outbox.store { isDone = true }
+        bench.pass(.seconds(7))
+        #expect(!isDone)
+        bench.pass(.seconds(2))
+        #expect(isDone)
+        #expect(bench.outbox.unstoredCount == 100)
+        // With nothing to lose it is at once.
+        RecordingFileSystem.failure = 0
+        let empty = DiskBench(fileSystem: RecordingFileSystem.name)
+        RecordingFileSystem.failure = SQLITE_READONLY
+        empty.append("x", .always)
+        empty.pass(.seconds(1))
+        empty.transport.deliverAll()
+        isDone = false
+        empty.outbox.store { isDone = true }
+        empty.queue.run()
+        #expect(isDone)
+    }
+
     @Test func aDiskThatIsNotThereAtTheStart() throws {
         let folder = Folder()
         let bench = DiskBench(folder, fileSystem: "no such layer")
