@@ -55,7 +55,7 @@ let package = Package(
         stage("Filters", ["Platform", "Records", "Configuration"]),
         stage(
             "Sensors", ["Platform", "Records", "Hardware", "Configuration", "CShim", "CJansson"], links: ["jansson"]),
-        stage("Storage", ["Platform", "CSQLite"], links: ["sqlite3"]),
+        stage("Storage", ["Platform", "CSQLite", "CShim"], links: ["sqlite3"]),
         stage("Outbox", ["Platform", "Records", "Configuration", "Storage", "CShim"]),
         stage("Kafka", ["Platform", "Records", "Configuration", "CRdkafka", "CShim"], links: ["rdkafka"]),
         stage("Actuators", ["Platform", "Hardware", "Records", "Configuration"]),

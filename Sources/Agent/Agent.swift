@@ -38,11 +38,12 @@ public final class Agent {
     /// - Parameters:
     ///   - stateDirectory: where the service may keep files; `commands.path` is in it unless it is set.
     ///   - wallClock: what the kernel says of the wall clock, where the configuration wants to know; `nil` asks it.
+    ///   - closing: where Kafka clients end that are replaced; `nil` is a thread for each path.
     /// - Throws: `AgentError` for what would not be right later either: a thread that is not to be had, properties
-    ///   that librdkafka refuses. Absent brokers, buses, sensors and actuators are waited for.
+    ///   that librdkafka refuses, another agent that has the file of the claims. Absent brokers, buses, sensors and actuators are waited for.
     public init(
         settings: AgentSettings, hardware: any Hardware, stateDirectory: String? = nil, loop: any Loop, log: Log,
-        wallClock: (any WallClock)? = nil
+        wallClock: (any WallClock)? = nil, closing: (any WorkQueue)? = nil
     ) throws(AgentError) {
         self.settings = settings
         self.loop = loop
@@ -50,10 +51,13 @@ public final class Agent {
         let word = settings.clock.source == .trust ? nil : wallClock ?? KernelWallClock(loop: loop)
         clock = ClockWatch(settings: settings.clock, wallClock: word, loop: loop, log: log)
         let client = "kedge-\(settings.node)"
+        // A node without actuators listens only where it is told to.
+        let takesCommands = !settings.actuators.isEmpty || settings.commands.isExplicit
+        let claims = try Self.claims(takesCommands, settings, stateDirectory)
         do throws(KafkaError) {
             producer = try LastingProducer(
                 name: client, kafka: settings.kafka, delivery: settings.delivery,
-                positionTopic: settings.records.topic, loop: loop, log: log)
+                positionTopic: settings.records.topic, closing: closing, loop: loop, log: log)
         } catch {
             throw .kafka(error)
         }
@@ -68,6 +72,10 @@ public final class Agent {
                 settings: settings.outbox, node: settings.node, boot: bootIdentifier(), transport: producer,
                 disk: disk, loop: loop, log: log)
             telemetry = try Self.telemetry(settings, producer, outbox, clock, loop)
+            let outbox = outbox
+            producer.onGone = { [unowned(unsafe) outbox] doubtful, isInUse in
+                outbox.offerAgain(except: doubtful, isInUse: isInUse)
+            }
             if settings.delivery.mode == .exactlyOnce, disk != nil { producer.follow(outbox) }
         } catch {
             throw .kafka(error)
@@ -90,15 +98,29 @@ public final class Agent {
         heartbeat = settings.heartbeat.map { [actuators] in
             Heartbeat($0, gpio: hardware.gpio, actuators: actuators, loop: loop, log: log)
         }
-        // A node without actuators listens only where it is told to.
-        guard !actuators.isEmpty || settings.commands.isExplicit else {
+        guard takesCommands else {
             commands = nil
             return
         }
-        let path = settings.commands.path ?? stateDirectory.map { "\($0)/commands.db" }
         commands = try CommandPath(
-            settings: settings, client: client, path: path, actuators: actuators, producer: producer, outbox: outbox,
-            loop: loop, log: log)
+            settings: settings, client: client, claims: claims, actuators: actuators, producer: producer,
+            outbox: outbox, closing: closing, loop: loop, log: log)
+    }
+
+    /// Where claims are kept; `nil` is in memory only.
+    /// - Throws: `AgentError` when another agent has the file. Before an actuator is touched: it may be the other's.
+    private static func claims(
+        _ takesCommands: Bool, _ settings: AgentSettings, _ stateDirectory: String?
+    ) throws(AgentError) -> ClaimDatabase? {
+        guard takesCommands, let path = settings.commands.path ?? stateDirectory.map({ joined($0, "/commands.db") })
+        else { return nil }
+        let claims = ClaimDatabase(path: path)
+        do throws(StorageError) {
+            try claims.lock()
+        } catch {
+            throw .storage(error)
+        }
+        return claims
     }
 
     /// The disk with its thread; `nil` where nothing goes there.
@@ -161,16 +183,19 @@ public final class Agent {
     public func stop(sending: Bool = true, _ done: @escaping (Int) -> Void) {
         guard onStopped == nil else { return }
         onStopped = done
-        // Before all that takes time: the consumer alone may need four seconds to leave its group.
+        // Before all that takes time.
         for actuator in actuators { actuator.stop() }
         sampler.stop()
         telemetry.finish()
-        commands?.close()
+        commands?.stop()
         isSending = sending
         let deadline = loop.time.now + settings.stopWithin
         if sending, !outbox.isEmpty { log.info("sending the last \(outbox.pendingCount) records") }
         flush(until: deadline)
     }
+
+    /// How much later than `stop_within` the end may be because brokers do not answer to the leaving of the group.
+    private static var leavingTime: Interval { .seconds(-4) }
 
     private func conclude() {
         if hasConcluded { return }
@@ -187,11 +212,14 @@ public final class Agent {
         outbox.tellGaps()
         // One that was switched on is tried again for as long as there is time; one that was never reached is not.
         let areActuatorsSafe = actuators.allSatisfy { $0.isSafe || ($0.isOutOfHand && !$0.hasLeft) }
-        let isQuiet = (outbox.isEmpty || !isSending) && areActuatorsSafe
+        let isQuiet = (outbox.isEmpty || !isSending) && telemetry.waitingCount == 0 && areActuatorsSafe
         // Only now is it known which replies have arrived, and that is written down, too.
         if isQuiet { commands?.noteDeliveries() }
-        guard !isQuiet || commands?.isIdle == false, left > .zero else {
+        // A group that is not left keeps the next start waiting for session.timeout.ms.
+        let isLeaving = commands?.isLeaving == true && left > Self.leavingTime
+        guard isLeaving || (!isQuiet || commands?.isIdle == false) && left > .zero else {
             heartbeat?.stop()
+            telemetry.finishAtOnce()
             // A disk may hang for good; the service manager's patience ends later than this.
             stopTimer = loop.after(.seconds(15)) { [unowned(unsafe) self] in
                 stopTimer = nil
@@ -215,7 +243,7 @@ public final class Agent {
         for actuator in actuators { actuator.stop() }
         sampler.stop()
         heartbeat?.stop()
-        telemetry.finish()
+        telemetry.finishAtOnce()
         commands?.close()
         producer.close()
     }
@@ -240,7 +268,15 @@ public final class Agent {
             decimal(telemetry.samples), " samples, ", decimal(telemetry.filtered), " filtered, ",
             decimal(counters.acknowledged), " acknowledged, ", decimal(counters.failed), " failed", causes, ", ",
             decimal(counters.dropped + counters.refused + counters.oversized), " dropped, ",
-            decimal(outbox.pendingCount + telemetry.waitingCount), " waiting", diskStatus)
+            decimal(outbox.pendingCount + telemetry.waitingCount), " waiting", missingStatus, diskStatus)
+    }
+
+    /// What was never measured, where there is such.
+    private var missingStatus: String {
+        let missing = sampler.missing
+        return joined(
+            missing.slots == 0 ? "" : joined(", ", decimal(missing.slots), " slots missed"),
+            missing.edges == 0 ? "" : joined(", ", decimal(missing.edges), " edges lost"))
     }
 
     /// What the disk has, and what it has cost so far: an SD card wears by it.
@@ -251,9 +287,11 @@ public final class Agent {
         case .opening: state = " (opening)"
         case .up, .closed: state = ""
         case .down: state = " (does not work)"
+        case .silent: state = " (does not answer)"
         }
+        let silences = disk.silences == 0 ? "" : joined(", no answer from it: ", decimal(disk.silences))
         return joined(
             ", ", decimal(disk.records), " on disk", String(state), ", ", decimal(disk.written.bytes / 1_000),
-            " kB and ", decimal(disk.written.syncs), " fsyncs written")
+            " kB and ", decimal(disk.written.syncs), " fsyncs written", silences)
     }
 }

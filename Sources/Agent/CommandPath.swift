@@ -22,16 +22,23 @@ final class CommandPath {
     private let loop: any Loop
     private let log: Log
     private var consumer: Consumer?
+    /// One that is on its way out of the group; another begins when it has left.
+    private var leaving: Consumer?
+    /// Where consumers end.
+    private let closing: any WorkQueue
+    private var lastRenewal: Instant?
     private var renewal: TimerID?
     private var isClosed = false
 
     /// - Parameters:
     ///   - client: the consumer's group, one for each node.
-    ///   - path: the file of the claims; `nil` keeps them in memory.
+    ///   - claims: the file of the claims; `nil` keeps them in memory.
+    ///   - closing: where consumers end; `nil` is a thread for it.
     init(
-        settings: AgentSettings, client: String, path: String?, actuators: [Actuator], producer: LastingProducer,
-        outbox: Outbox, loop: any Loop, log: Log
+        settings: AgentSettings, client: String, claims: ClaimDatabase?, actuators: [Actuator],
+        producer: LastingProducer, outbox: Outbox, closing: (any WorkQueue)? = nil, loop: any Loop, log: Log
     ) throws(AgentError) {
+        self.closing = closing ?? ClosingQueue(loop: loop)
         self.client = client
         self.loop = loop
         self.log = log
@@ -44,10 +51,8 @@ final class CommandPath {
             throw .kafka(error)
         }
         let replies = replies
-        var journal: ClaimDatabase?
         var worker: Worker?
-        if let path {
-            journal = ClaimDatabase(path: path)
+        if claims != nil {
             do throws(SystemError) {
                 worker = try Worker(name: "commands", loop: loop)
             } catch {
@@ -56,7 +61,7 @@ final class CommandPath {
         }
         processor = CommandProcessor(
             node: settings.node, settings: settings.commands, actuators: actuators, loop: loop, log: log,
-            journal: journal, journalQueue: worker
+            journal: claims, journalQueue: worker
         ) { replies.send($0) }
         let time = loop.time
         processor.isClockSynchronised = { time.isSynchronised }
@@ -69,13 +74,14 @@ final class CommandPath {
             consumer?.commit(MessagePlace(topic: topic, partition: partition, offset: offset))
         }
         for actuator in actuators { actuator.onState = { replies.publish($0) } }
-        if path == nil {
+        if claims == nil {
             log.info(
                 "commands.path is not set: the ids of commands are kept in memory only, and a crash forgets them")
         }
     }
 
     deinit {
+        close()
         processor.stop()
         for actuator in actuators { actuator.onState = nil }
     }
@@ -90,6 +96,8 @@ final class CommandPath {
     var counters: CommandCounters { processor.counters }
     /// Whether nothing waits for the disk.
     var isIdle: Bool { processor.isIdle }
+    /// Whether the group is being left.
+    var isLeaving: Bool { leaving != nil }
 
     /// Publishes the actuators' first states, takes up what the last start has left behind, and begins to receive.
     func start() {
@@ -120,11 +128,39 @@ final class CommandPath {
 
     private func renew(after error: KafkaError) {
         log.error("\(error.description); the consumer is started anew")
-        consumer?.close()
-        consumer = nil
         receiving = []
         disconnect.linkChanged(isUp: false)
-        startAnew()
+        leave { [unowned(unsafe) self] in
+            if isClosed { return }
+            // At once for the first; what fails again and again must not keep the node busy.
+            let now = loop.time.now
+            let isSoon = lastRenewal.map { now - $0 < Self.pause * 2 } ?? false
+            lastRenewal = now
+            if isSoon { renewLater() } else { startAnew() }
+        }
+    }
+
+    /// Nothing is received or committed from now on; `done` when the group knows, or will not answer.
+    private func leave(_ done: @escaping () -> Void) {
+        guard let consumer else {
+            done()
+            return
+        }
+        leaving = consumer
+        self.consumer = nil
+        consumer.leave(on: closing) { [unowned(unsafe) self] in
+            leaving = nil
+            done()
+        }
+    }
+
+    private static var pause: Interval { .seconds(5) }
+
+    private func renewLater() {
+        renewal = loop.after(Self.pause) { [unowned(unsafe) self] in
+            renewal = nil
+            startAnew()
+        }
     }
 
     private func startAnew() {
@@ -132,20 +168,29 @@ final class CommandPath {
             try subscribe()
         } catch {
             log.error("\(error.description); the next attempt follows in 5 s")
-            renewal = loop.after(.seconds(5)) { [unowned(unsafe) self] in
-                renewal = nil
-                startAnew()
-            }
+            renewLater()
         }
     }
 
-    /// Ends receiving, and leaves the group within some seconds. What is under way is answered all the same.
+    /// Ends receiving, and leaves the group, without holding up the loop: see `isLeaving`. What is under way is answered all
+    /// the same.
+    func stop() {
+        endRenewal()
+        leave {}
+    }
+
+    /// Ends receiving, within some seconds.
     func close() {
+        endRenewal()
+        consumer?.close()
+        leaving?.close()
+        (consumer, leaving) = (nil, nil)
+    }
+
+    private func endRenewal() {
         isClosed = true
         if let renewal { loop.cancel(renewal) }
         renewal = nil
-        consumer?.close()
-        consumer = nil
     }
 
     /// Keeps that the last replies have arrived, so that the next start does not send them again.

@@ -19,6 +19,9 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
     var outboxName = "" {
         didSet { connect() }
     }
+    /// Called when a producer is gone and before another takes its place: of what it had and has not reported on nobody will
+    /// report any more, but of the tokens given. The flag says whether their payloads may be read still.
+    var onGone: (([DeliveryToken], Bool) -> Void)?
     /// Called once when another producer has taken this one's place at the brokers.
     var onFenced: ((KafkaError) -> Void)?
 
@@ -28,6 +31,8 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
     private let identity: TransactionalProducer.Identity
     private let loop: any Loop
     private let log: Log
+    /// What makes producers, in place of librdkafka.
+    private let make: Maker?
     private var producer: any KafkaProducer
     /// The same one, where delivery is exactly once.
     private var transactions: TransactionalProducer?
@@ -35,42 +40,64 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
     private var topics: [String] = []
     private var renewal: TimerID?
     private var isClosed = false
+    /// From a fatal error until there is a successor.
+    private var isReplacing = false
     private var hasPosition = false
     /// What the brokers had when this start began.
     private var committed: CommittedPosition?
     private var awaitsDisk = false
     /// Stored records have positions: those that have none are not counted.
     private var hasPositions = false
+    /// Where producers end that are replaced.
+    private let closing: any WorkQueue
     private var lastRenewal: Instant?
     private var pause = Interval.zero
 
+    typealias Maker = () throws(KafkaError) -> any KafkaProducer
+
     private static var longestPause: Interval { .seconds(60) }
 
-    /// - Parameter positionTopic: where the outbox's position is committed as an offset of partition 0.
+    /// - Parameters:
+    ///   - positionTopic: where the outbox's position is committed as an offset of partition 0.
+    ///   - make: makes the producers of `at-least-once`, for tests; `nil` for librdkafka's.
+    ///   - closing: where producers end that are replaced; `nil` is a thread for it.
     init(
         name: String, kafka: KafkaSettings, delivery: DeliverySettings = DeliverySettings(),
-        positionTopic: String = "sensors", loop: any Loop, log: Log
+        positionTopic: String = "sensors", closing: (any WorkQueue)? = nil, loop: any Loop, log: Log,
+        make: Maker? = nil
     ) throws(KafkaError) {
+        self.closing = closing ?? ClosingQueue(loop: loop)
         self.name = name
         self.kafka = kafka
         self.delivery = delivery
         identity = TransactionalProducer.Identity(client: name, topic: positionTopic)
         self.loop = loop
         self.log = log
+        self.make = make
         if delivery.mode == .exactlyOnce {
             let made = try TransactionalProducer(
                 name: name, identity: identity, settings: delivery, kafka: kafka, loop: loop, log: log)
             transactions = made
             producer = made
+        } else if let make {
+            producer = try make()
         } else {
             producer = try Producer(name: name, properties: kafka.producer, loop: loop, log: log)
         }
     }
 
-    deinit { if let renewal { loop.cancel(renewal) } }
+    deinit {
+        if let renewal { loop.cancel(renewal) }
+        producer.close()
+    }
 
-    /// The same identifier for the same name, whichever producer is in place.
+    /// The same identifier for the same name, whichever producer is in place, and also while none is.
     func topic(named name: String) throws(KafkaError) -> TopicID {
+        if let index = topics.firstIndex(where: { sameBytes($0, name) }) { return TopicID(index) }
+        if isReplacing, isLegal(topic: name) {
+            topics.append(name)
+            return TopicID(topics.count - 1)
+        }
         let topic = try producer.topic(named: name)
         if topic.index == topics.count { topics.append(name) }
         return topic
@@ -91,7 +118,7 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
         position: Int64, token: DeliveryToken
     ) -> Offer {
         // What goes before the file's identity is known would be committed under another name.
-        if awaitsDisk { return .full }
+        if awaitsDisk || isReplacing { return .full }
         return producer.offer(topic: topic, key: key, payload: payload, id: id, position: position, token: token)
     }
 
@@ -135,6 +162,7 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
     /// Ends the producer. What is outstanding is not reported any more: whoever ends it has counted that.
     func close() {
         isClosed = true
+        onGone = nil
         producer.onDelivery = nil
         producer.onRoom = nil
         producer.onPosition = nil
@@ -171,9 +199,19 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
             return
         }
         log.error("\(error.description); the producer is started anew, and gets again what was not acknowledged")
-        producer.close()
-        doubt = transactions?.doubt
-        // At once for the first; what fails again and again must not keep the node busy.
+        isReplacing = true
+        // The successor begins when this one can deliver nothing any more, so that the order of a sensor's records is kept.
+        producer.retire(on: closing) { [unowned(unsafe) self] left in
+            if isClosed { return }
+            doubt = transactions?.doubt
+            // One that hangs, or that has ended too soon, has not reported on everything.
+            onGone?(doubt?.tokens ?? [], left > 0)
+            startAnewInTime()
+        }
+    }
+
+    /// At once for the first; what fails again and again must not keep the node busy.
+    private func startAnewInTime() {
         let now = loop.time.now
         if let lastRenewal, now - lastRenewal < Self.longestPause * 2 {
             pause = max(.seconds(1), min(pause * 2, Self.longestPause))
@@ -201,12 +239,15 @@ final class LastingProducer: PositionedTransport, TopicDirectory {
                     loop: loop, log: log)
                 transactions = made
                 successor = made
+            } else if let make {
+                successor = try make()
             } else {
                 successor = try Producer(name: name, properties: kafka.producer, loop: loop, log: log)
             }
             // The topics keep their order, and so their identifiers.
             for topic in topics { _ = try successor.topic(named: topic) }
             producer = successor
+            isReplacing = false
             connect()
             onRoom?()
         } catch {

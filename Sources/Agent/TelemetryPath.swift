@@ -7,6 +7,8 @@ import Records
 ///
 /// While the wall clock is waited for, samples wait before the encoder, behind the filters: their order is what it always
 /// is, and each is encoded once. What would be more than the bound of their memory lets the oldest go, as `unsynced`.
+/// When the wait is over they go as fast as the outbox takes them without dropping anything: they may be more than its
+/// memory, and the disk and the brokers have a pace of their own.
 public final class TelemetryPath {
     /// A channel's way: how it is filtered, what its records look like, where they go.
     public struct Lane {
@@ -35,11 +37,15 @@ public final class TelemetryPath {
     private let time: any TimeSource
     private let clock: ClockWatch?
     private let waiting: WaitingSamples
-    private var isDraining = false
     private var hasFinished = false
+    private var timer: TimerID?
+    /// How long it takes until the outbox is asked again.
+    private var pause = TelemetryPath.shortestPause
 
     /// How many samples that have waited one turn of the loop encodes.
     private static var samplesPerTurn: Int { 256 }
+    private static var shortestPause: Interval { .milliseconds(10) }
+    private static var longestPause: Interval { .seconds(1) }
 
     /// - Parameters:
     ///   - lanes: in the order of `SeriesID.index`.
@@ -55,10 +61,15 @@ public final class TelemetryPath {
         self.clock = clock
         waiting = WaitingSamples(maxMemory: maxWaiting)
         encoder = RecordEncoder(settings: settings, series: lanes.map { $0.series })
-        clock?.onChange = { [unowned(unsafe) self] before in if before == .waiting { drain() } }
+        clock?.onChange = { [unowned(unsafe) self] before in
+            if before == .waiting { handOver(atMost: Self.samplesPerTurn) }
+        }
     }
 
-    deinit { clock?.onChange = nil }
+    deinit {
+        clock?.onChange = nil
+        if let timer { clock?.loop.cancel(timer) }
+    }
 
     /// Samples that wait for the wall clock.
     public var waitingCount: Int { waiting.count }
@@ -80,27 +91,45 @@ public final class TelemetryPath {
         waiting.append(sample)
     }
 
-    /// At the end: what still waits for the wall clock is encoded as it is, `uncertain`, so that the outbox has all.
+    /// At the end: what still waits for the wall clock is encoded as it is, `uncertain`; at once what the outbox has room
+    /// for, and the rest as it gets room. `waitingCount` tells when it has all.
     public func finish() {
+        hasFinished = true
+        handOver(atMost: Int.max)
+    }
+
+    /// The same without waiting for room: the outbox's policy decides on what is too much.
+    public func finishAtOnce() {
         hasFinished = true
         while let sample = waiting.take() { encode(sample) }
     }
 
     /// Encodes what has waited, in pieces, so that edges and actuators do not wait for it. What comes meanwhile queues up
     /// behind it.
-    private func drain() {
-        if isDraining { return }
-        for _ in 0..<Self.samplesPerTurn {
-            guard let sample = waiting.take() else { return }
+    private func handOver(atMost limit: Int) {
+        var count = 0
+        while count < limit, let sample = waiting.first, isRoom(for: sample) {
+            _ = waiting.take()
             encode(sample)
+            count += 1
         }
-        guard let clock, !waiting.isEmpty else { return }
-        isDraining = true
-        // Held until then: finish() may be the last that is heard of this path.
-        clock.loop.after(.zero) { [self] in
-            isDraining = false
-            drain()
+        guard let clock else { return }
+        if let timer { clock.loop.cancel(timer) }
+        timer = nil
+        if waiting.isEmpty { return }
+        pause = count > 0 ? Self.shortestPause : min(pause * 2, Self.longestPause)
+        timer = clock.loop.after(count == limit ? .zero : pause) { [unowned(unsafe) self] in
+            timer = nil
+            handOver(atMost: Self.samplesPerTurn)
         }
+    }
+
+    private func isRoom(for sample: Sample) -> Bool {
+        let lane = lanes[sample.series.index]
+        let size = encoder.maximumBytes(for: sample) + encoder.key(of: sample.series).count
+        if outbox.hasRoom(for: size, durability: lane.durability) { return true }
+        // What the disk never gets must not hold up for good what it does.
+        return pause >= Self.longestPause && !outbox.mayGoToDisk(lane.durability) && outbox.diskStatus != nil
     }
 
     private func encode(_ sample: Sample) {

@@ -7,7 +7,7 @@ final class WaitingSamples {
     private let capacity: Int
     private let maxMemory: Int
     private var memory: UnsafeMutablePointer<Sample>?
-    private var first = 0
+    private var start = 0
     /// Bytes of the samples' texts, which lie elsewhere.
     private var textBytes = 0
 
@@ -32,22 +32,25 @@ final class WaitingSamples {
     func append(_ sample: Sample) {
         let memory = self.memory ?? UnsafeMutablePointer<Sample>.allocate(capacity: capacity)
         self.memory = memory
-        (memory + (first + count) % capacity).initialize(to: sample)
+        (memory + (start + count) % capacity).initialize(to: sample)
         count += 1
         textBytes += Self.text(of: sample)
     }
 
+    /// The oldest.
+    var first: Sample? { count > 0 ? memory.map { $0[start] } : nil }
+
     /// Takes the oldest.
     func take() -> Sample? {
         guard count > 0, let memory else { return nil }
-        let sample = (memory + first).move()
-        first = (first + 1) % capacity
+        let sample = (memory + start).move()
+        start = (start + 1) % capacity
         count -= 1
         textBytes -= Self.text(of: sample)
         if count == 0 {
             memory.deallocate()
             self.memory = nil
-            first = 0
+            start = 0
         }
         return sample
     }

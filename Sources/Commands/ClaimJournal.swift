@@ -63,6 +63,7 @@ public protocol ClaimJournal: AnyObject {
 /// `reply` is NULL while a command is being carried out. Look at it with the sqlite3 shell.
 public final class ClaimDatabase: ClaimJournal {
     private let path: String
+    private var fileLock: FileLock?
     private var database: Database?
     private var insert: Statement?
     private var answer: Statement?
@@ -75,7 +76,15 @@ public final class ClaimDatabase: ClaimJournal {
     /// Nothing is opened before `load`.
     public init(path: String) { self.path = path }
 
+    /// Takes the file for this process, where there can be locks. Called before anything else, on any thread; `load` does it
+    /// otherwise.
+    /// - Throws: `StorageError` with `isBusy` when another agent has it.
+    public func lock() throws(StorageError) {
+        if fileLock == nil { fileLock = try FileLock.take(path, setting: "commands.path") }
+    }
+
     public func load() throws(StorageError) -> ClaimHistory {
+        try lock()
         var history = ClaimHistory()
         do throws(StorageError) {
             history.claims = try open()

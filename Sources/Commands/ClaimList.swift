@@ -6,7 +6,8 @@ import Platform
 final class ClaimList {
     /// A command that was taken.
     final class Claim {
-        /// Counts claims; never repeats on a node.
+        /// Counts claims; never repeats on a node. 0 for one of which the journal knows nothing, because its claims were
+        /// not known yet.
         let sequence: Int64
         let id: String
         /// As the reply names it.
@@ -50,6 +51,9 @@ final class ClaimList {
         return claims.first { $0.hash == hash && sameBytes($0.id, id) }
     }
 
+    /// Claims that were made before those of earlier starts were known.
+    var unnumbered: [Claim] { claims.filter { $0.sequence == 0 } }
+
     /// Whether a message that stands there was passed before: nothing is known of it any more, but it is not new. Where a
     /// topic was made anew its offsets begin again, and only they, so the timestamp must not be newer either.
     func isPassed(_ place: Place) -> Bool {
@@ -59,8 +63,9 @@ final class ClaimList {
     }
 
     /// Makes a claim on an id that `find` does not find.
-    func add(_ id: String, actuator: String?, at place: Place) -> Claim {
-        let claim = Claim(sequence: lastSequence + 1, id: id, actuator: actuator)
+    /// - Parameter isNumbered: not before the claims of earlier starts are known, or it would take the number of one of them.
+    func add(_ id: String, actuator: String?, at place: Place, isNumbered: Bool = true) -> Claim {
+        let claim = Claim(sequence: isNumbered ? lastSequence + 1 : 0, id: id, actuator: actuator)
         restore(claim)
         restore(place)
         return claim
@@ -77,6 +82,9 @@ final class ClaimList {
         }
     }
 
+    /// No claim gets that number, nor one before it.
+    func skip(_ sequence: Int64) { lastSequence = max(lastSequence, sequence) }
+
     func restore(_ place: Place) {
         for index in places.indices
         where places[index].partition == place.partition && sameBytes(places[index].topic, place.topic) {
@@ -88,6 +96,13 @@ final class ClaimList {
             return
         }
         places.append(place)
+    }
+
+    /// Takes over a place that an earlier start has kept: behind one that is known already.
+    func restore(earlier place: Place) {
+        let known = places.first { $0.partition == place.partition && sameBytes($0.topic, place.topic) }
+        restore(place)
+        if let known { restore(known) }
     }
 
     /// FNV-1a, so that most comparisons are of one word.

@@ -11,6 +11,8 @@ final class ClaimStore {
     static var limit: Interval { .seconds(10) }
     /// The most commands that wait for the disk.
     static var mostWaiting: Int { 256 }
+    /// The most replies that wait for a disk that does not work.
+    static var mostAnswers: Int { 512 }
 
     let list: ClaimList
     private let journal: (any ClaimJournal)?
@@ -74,6 +76,12 @@ final class ClaimStore {
             return
         }
         let result = Result()
+        // Meanwhile messages are taken all the same: the safe value does not wait for a disk.
+        limitTimer = loop.after(Self.limit) { [unowned(unsafe) self] in
+            self.limitTimer = nil
+            self.failForTime()
+            done([])
+        }
         queue.perform {
             do throws(StorageError) {
                 result.history = try journal.load()
@@ -81,6 +89,8 @@ final class ClaimStore {
                 result.error = error
             }
         } completion: { [self] in
+            if let limitTimer { loop.cancel(limitTimer) }
+            limitTimer = nil
             if isClosed { return }
             guard let error = result.error else {
                 isLoaded = true
@@ -90,6 +100,7 @@ final class ClaimStore {
                     log.error(joined("commands: ", result.history.notice))
                 }
                 done(take(result.history.claims))
+                write()
                 return
             }
             fail(error.description)
@@ -103,11 +114,18 @@ final class ClaimStore {
 
     private func take(_ claims: [ClaimBatch.Claim]) -> [ClaimBatch.Claim] {
         var open: [ClaimBatch.Claim] = []
+        let early = list.unnumbered
         for claim in claims {
             let place = ClaimList.Place(
                 topic: claim.topic, partition: claim.partition, offset: claim.offset, timestamp: claim.timestamp)
-            list.restore(place)
+            list.restore(earlier: place)
             if claim.sequence == 0 { continue }
+            if early.contains(where: { sameBytes($0.id, claim.id) }) {
+                // Its id has come once more in the meantime, and that is what is answered.
+                batch.delivered.append(claim.sequence)
+                list.skip(claim.sequence)
+                continue
+            }
             list.restore(
                 ClaimList.Claim(
                     sequence: claim.sequence, id: claim.id, actuator: claim.actuator, reply: claim.reply))
@@ -122,7 +140,7 @@ final class ClaimStore {
         _ id: String, actuator: String?, at place: ClaimList.Place,
         _ done: @escaping (ClaimList.Claim, Bool) -> Void
     ) -> ClaimList.Claim {
-        let claim = list.add(id, actuator: actuator, at: place)
+        let claim = list.add(id, actuator: actuator, at: place, isNumbered: journal == nil || isLoaded)
         guard journal != nil else {
             done(claim, true)
             return claim
@@ -144,14 +162,18 @@ final class ClaimStore {
     /// - Parameter done: called when it is written, or cannot be.
     func answer(_ claim: ClaimList.Claim, _ reply: [UInt8], _ done: @escaping (Bool) -> Void) {
         claim.reply = reply
-        if journal != nil { batch.answers.append(ClaimBatch.Answer(sequence: claim.sequence, reply: reply)) }
+        if journal != nil, claim.sequence > 0, batch.answers.count < Self.mostAnswers {
+            batch.answers.append(ClaimBatch.Answer(sequence: claim.sequence, reply: reply))
+        }
         afterWrite(done)
     }
 
     /// Keeps that the replies of these claims have been acknowledged.
     func delivered(_ sequences: [Int64]) {
         if journal == nil { return }
-        for sequence in sequences { batch.delivered.append(sequence) }
+        for sequence in sequences where sequence > 0 && batch.delivered.count < list.capacity {
+            batch.delivered.append(sequence)
+        }
         write()
     }
 
@@ -174,10 +196,11 @@ final class ClaimStore {
         batch = ClaimBatch()
         written = actions
         actions = []
+        if let limitTimer { loop.cancel(limitTimer) }
         limitTimer = loop.after(Self.limit) { [unowned(unsafe) self] in
             self.limitTimer = nil
             self.isHung = true
-            self.fail(joined("the disk has not answered for ", decimal(Self.limit.milliseconds / 1_000), " s"))
+            self.failForTime()
             self.conclude(false)
             let waiting = self.actions
             self.actions = []
@@ -203,8 +226,11 @@ final class ClaimStore {
         if let error {
             fail(error.description)
             // The next write takes them along; claims that could not be kept were rejected.
-            if batch.answers.count < Self.mostWaiting { batch.answers = job.answers + batch.answers }
-            if batch.delivered.count < list.capacity { batch.delivered = job.delivered + batch.delivered }
+            let room = Self.mostAnswers - batch.answers.count
+            if room > 0 { batch.answers = Array(job.answers.suffix(room)) + batch.answers }
+            if batch.delivered.count + job.delivered.count <= list.capacity {
+                batch.delivered = job.delivered + batch.delivered
+            }
         } else if hasFailed {
             hasFailed = false
             log.info("commands: claims can be written again")
@@ -212,7 +238,19 @@ final class ClaimStore {
         // What these bring goes with one write, too.
         conclude(error == nil)
         isWriting = false
-        if !batch.claims.isEmpty || !actions.isEmpty { write() }
+        if !batch.claims.isEmpty || !actions.isEmpty || error == nil && !batch.isEmpty {
+            write()
+        } else if !batch.isEmpty {
+            // A reply that only memory knows would be answered once more after a crash, as an unknown outcome.
+            limitTimer = loop.after(Self.limit) { [unowned(unsafe) self] in
+                self.limitTimer = nil
+                self.write()
+            }
+        }
+    }
+
+    private func failForTime() {
+        fail(joined("the disk has not answered for ", decimal(Self.limit.milliseconds / 1_000), " s"))
     }
 
     private func conclude(_ isWritten: Bool) {

@@ -161,6 +161,8 @@ public final class CommandProcessor {
                 ? joined(decimal(ClaimStore.mostWaiting), " commands wait for the disk already")
                 : "claims cannot be written to the disk, so nothing that could be done twice is done"
             refuse(candidate.id, command.actuator, Refusal(status: .rejected, reason: reason))
+            // It may come again, before its offset is committed, and then the disk may work: refused is refused.
+            store.list.restore(candidate.place)
             dealtWith(candidate.place)
         } else {
             claim(candidate)

@@ -154,49 +154,9 @@ final class Client {
     @discardableResult
     func destroy(within limit: Interval) -> Bool {
         guard isOpen else { return true }
-        isOpen = false
-        loop.unwatch(wake.number)
-        releaseQueue()
+        abandon()
         logLines.flush()
-        return Destruction.perform(handle, within: limit)
-    }
-}
-
-/// `rd_kafka_destroy` on a thread of its own, because it may take as long as the resolver.
-private final class Destruction {
-    private let handle: OpaquePointer
-    private let done: Descriptor
-
-    private init(handle: OpaquePointer, done: Descriptor) {
-        self.handle = handle
-        self.done = done
-    }
-
-    static func perform(_ handle: OpaquePointer, within limit: Interval) -> Bool {
-        do throws(SystemError) {
-            let done = try Descriptor.event()
-            let destruction = Unmanaged.passRetained(Destruction(handle: handle, done: done))
-            let code = kedge_thread_start(
-                "kafka-destroy", 256 * 1_024, { Destruction.enter($0) }, destruction.toOpaque())
-            guard code == 0 else {
-                destruction.release()
-                rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
-                return true
-            }
-            var entry = pollfd(fd: done.number, events: Int16(POLLIN), revents: 0)
-            let count = try systemCall("poll") { poll(&entry, 1, Int32(clamping: limit.millisecondsRoundedUp)) }
-            return count > 0
-        } catch {
-            // Without a descriptor to wait on there is only the direct way.
-            if error.call.equals("eventfd") { rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) }
-            return error.call.equals("eventfd")
-        }
-    }
-
-    private static func enter(_ argument: UnsafeMutableRawPointer?) {
-        guard let argument else { return }
-        let destruction = Unmanaged<Destruction>.fromOpaque(argument).takeRetainedValue()
-        rd_kafka_destroy_flags(destruction.handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
-        destruction.done.signal()
+        let ending = Ending(handle)
+        return ClosingThread.perform(within: limit) { ending.run() }
     }
 }

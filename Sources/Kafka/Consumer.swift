@@ -27,6 +27,7 @@ public final class Consumer {
     private var assigned = 0
     private var keepAlive: TimerID?
     private var hasFailed = false
+    private var retirement: Retirement?
 
     /// - Parameters:
     ///   - name: `group.id` and `client.id` where the properties have none, by convention `kedge-<node>`.
@@ -213,27 +214,52 @@ public final class Consumer {
 
     /// Leaves the group, so that it need not wait for session.timeout.ms, and ends the consumer, within about four
     /// seconds. What was received and not handed over is not committed, so it comes again at the next start.
+    ///
+    /// For the end of the process; where the loop has to go on, there is `leave`.
     public func close() {
+        retirement?.cancel()
         guard client.isOpen else { return }
-        onMessage = nil
+        silence()
         if client.isBusy {
             client.loop.after(.zero) { [self] in close() }
             return
         }
-        if let keepAlive { client.loop.cancel(keepAlive) }
-        client.releaseQueue()
-        if let queue = rd_kafka_queue_new(client.handle) {
-            if let error = rd_kafka_consumer_close_queue(client.handle, queue) {
-                rd_kafka_error_destroy(error)
-            } else {
-                var turns = 100
-                while rd_kafka_consumer_closed(client.handle) == 0, turns > 0 {
-                    if !client.serveOne(from: queue, waiting: .milliseconds(20)) { turns -= 1 }
-                }
-            }
-            rd_kafka_queue_destroy(queue)
+        client.abandon()
+        let leaving = Leaving(client.handle)
+        _ = ClosingThread.perform(within: .seconds(4)) { leaving.run() }
+    }
+
+    /// As `close`, without holding up the loop. From now on nothing is handed over or committed.
+    /// - Parameters:
+    ///   - queue: where the consumer is ended; it blocks for seconds there.
+    ///   - done: called once, from the loop, when the consumer has left and ended, or that takes more than ten seconds. Not
+    ///     after `close`.
+    public func leave(on queue: any WorkQueue, _ done: @escaping () -> Void) {
+        guard client.isOpen else {
+            done()
+            return
         }
-        client.destroy(within: .seconds(2))
+        let retirement = Retirement(loop: client.loop, done)
+        self.retirement = retirement
+        leave(on: queue, retirement)
+    }
+
+    private func leave(on queue: any WorkQueue, _ retirement: Retirement) {
+        guard client.isOpen else { return }
+        silence()
+        if client.isBusy {
+            client.loop.after(.zero) { [self] in leave(on: queue, retirement) }
+            return
+        }
+        client.abandon()
+        let leaving = Leaving(client.handle)
+        retirement.begin(on: queue) { leaving.run() }
+    }
+
+    private func silence() {
+        (onMessage, onAssignment, onReady, onFatal, onLink) = (nil, nil, nil, nil, nil)
+        if let keepAlive { client.loop.cancel(keepAlive) }
+        keepAlive = nil
     }
 }
 

@@ -13,10 +13,18 @@ public protocol KafkaProducer: PositionedTransport {
     func flush(within limit: Interval, _ done: @escaping (Int) -> Void)
     /// Sends what waits now, without waiting for the brokers' answers: for a reply that somebody waits for.
     func hasten()
-    /// Ends the producer within some seconds; what is outstanding is reported as failed.
-    /// - Returns: for how many records no report could be had; their payloads must be left where they are.
+    /// Ends the producer within some seconds; what is outstanding is reported as failed, as far as a report can be had. What
+    /// has had none by then gets none any more.
+    /// - Returns: for how many records no report could be had while their payloads may be read still: those must be left
+    ///   where they are. 0 when the instance has ended.
     @discardableResult
     func close() -> Int
+    /// Ends the producer without holding up the loop: what is outstanding is reported as failed, and when that is done the
+    /// instance is ended on `queue`, which blocks there. Nothing is taken any more meanwhile, and nothing is delivered any more when
+    /// `done` is called: once, from the loop, and not after `close`.
+    /// - Parameter done: gets the number of records for which no report could be had; their payloads must be left where
+    ///   they are.
+    func retire(on queue: any WorkQueue, _ done: @escaping (Int) -> Void)
 }
 
 extension KafkaError {

@@ -109,6 +109,8 @@ public final class MockCluster {
         case offsetCommit = 8
         case offsetFetch = 9
         case findCoordinator = 10
+        case joinGroup = 11
+        case heartbeat = 12
         case initProducerID = 22
         case addPartitionsToTransaction = 24
         case addOffsetsToTransaction = 25

@@ -51,7 +51,8 @@ final class PositionReader {
         return nil
     }
 
-    private func close() {
+    /// Ends its client; blocks. Not while `read` runs.
+    func close() {
         guard let handle else { return }
         self.handle = nil
         rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)

@@ -26,6 +26,7 @@ public final class Producer: KafkaProducer {
     private var retry: TimerID?
     /// Ends with a fatal error and with `close`.
     private var isAccepting = true
+    var retiring: Retiring?
 
     private struct Topic {
         let name: String
@@ -53,7 +54,10 @@ public final class Producer: KafkaProducer {
             if error.isFatal { self.fail(error) }
             return false
         }
-        client.afterEvent = { [unowned(unsafe) self] in self.offerRoom() }
+        client.afterEvent = { [unowned(unsafe) self] in
+            self.offerRoom()
+            self.endIfReported()
+        }
         client.needsBroker = { [unowned(unsafe) self] in self.counters.outstanding > 0 }
         client.link.onChange = { [unowned(unsafe) self] isUp in self.onLink?(isUp) }
     }
@@ -86,8 +90,8 @@ public final class Producer: KafkaProducer {
         topic: TopicID, key: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer,
         position: Int64, token: DeliveryToken
     ) -> Offer {
-        guard topics.indices.contains(topic.index) else { return .refused("a topic that this producer does not have") }
         guard client.isOpen, isAccepting else { return .full }
+        guard topics.indices.contains(topic.index) else { return .refused("a topic that this producer does not have") }
         let code = kedge_kafka_produce(
             client.handle, topics[topic.index].handle, payload.baseAddress, payload.count, key.baseAddress, key.count,
             id.baseAddress, id.count, UnsafeMutableRawPointer(bitPattern: token.number))
@@ -100,8 +104,8 @@ public final class Producer: KafkaProducer {
         command payload: UnsafeRawBufferPointer, topic: TopicID, key: UnsafeRawBufferPointer,
         signature: UnsafeRawBufferPointer, token: DeliveryToken
     ) -> Offer {
-        guard topics.indices.contains(topic.index) else { return .refused("a topic that this producer does not have") }
         guard client.isOpen, isAccepting else { return .full }
+        guard topics.indices.contains(topic.index) else { return .refused("a topic that this producer does not have") }
         let code = kedge_kafka_produce_command(
             client.handle, topics[topic.index].handle, payload.baseAddress, payload.count, key.baseAddress, key.count,
             signature.baseAddress, signature.count, UnsafeMutableRawPointer(bitPattern: token.number))
@@ -225,12 +229,14 @@ public final class Producer: KafkaProducer {
         client.loop.after(.milliseconds(1)) { [self] in flush(until: deadline, done) }
     }
 
-    /// Ends the producer within about four seconds. All that is outstanding is reported as failed, `_PURGE_QUEUE` or
-    /// `_PURGE_INFLIGHT` (which the broker may have).
+    /// Ends the producer within about four seconds. What is outstanding is reported as failed, `_PURGE_QUEUE` or
+    /// `_PURGE_INFLIGHT` (which the broker may have), as far as librdkafka reports on it in half that time.
     /// Called from `onDelivery`, it does so right after that.
-    /// - Returns: for how many records no report could be had; their payloads must be left where they are.
+    /// - Returns: for how many records no report could be had while their payloads may be read still: those must be left
+    ///   where they are. 0 when the instance has ended.
     @discardableResult
     public func close() -> Int {
+        cancelRetirement()
         guard client.isOpen else { return counters.outstanding }
         isAccepting = false
         if client.isBusy {
@@ -238,26 +244,40 @@ public final class Producer: KafkaProducer {
             client.loop.after(.zero) { [self] in close() }
             return counters.outstanding
         }
-        if let retry { client.loop.cancel(retry) }
-        retry = nil
-        awaitsRoom = false
-        if counters.outstanding > 0 {
-            rd_kafka_purge(
-                client.handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING)
-        }
+        refuseAll()
+        purge()
         var turns = 40
         while counters.outstanding > 0, turns > 0 {
             // Log lines and errors come this way too: only waiting counts.
             if !client.serveOne(waiting: .milliseconds(50)) { turns -= 1 }
         }
-        for topic in topics { rd_kafka_topic_destroy(topic.handle) }
-        topics = []
+        releaseTopics()
         let hasEnded = client.destroy(within: .seconds(2))
         return hasEnded ? 0 : counters.outstanding
     }
 }
 
 extension Producer {
+    /// Takes nothing any more.
+    func refuseAll() {
+        isAccepting = false
+        if let retry { client.loop.cancel(retry) }
+        retry = nil
+        awaitsRoom = false
+    }
+
+    /// Has everything that is outstanding reported as failed, by librdkafka's threads in their time.
+    func purge() {
+        if counters.outstanding == 0 { return }
+        rd_kafka_purge(
+            client.handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING)
+    }
+
+    func releaseTopics() {
+        for topic in topics { rd_kafka_topic_destroy(topic.handle) }
+        topics = []
+    }
+
     /// Leaves the instance to a call of librdkafka's that has not come back: nothing more is heard of it.
     /// - Returns: for how many records no report was had.
     func abandon() -> Int {

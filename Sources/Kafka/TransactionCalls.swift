@@ -40,6 +40,7 @@ final class TransactionCalls {
     /// Whether a call has not come back.
     private(set) var isBusy = false
     private var isClosed = false
+    private var onIdle: (() -> Void)?
 
     private let handle: OpaquePointer
     private let worker: Worker
@@ -75,7 +76,17 @@ final class TransactionCalls {
             // Of an earlier call when `wait` has had it.
             if result === self.result { isBusy = false }
             if !isClosed { completion(result.error) }
+            if isBusy { return }
+            let action = onIdle
+            onIdle = nil
+            action?()
         }
+    }
+
+    /// Runs `action` when no call is under way, at once if that is so now; in place of one that waits for the same.
+    func whenIdle(_ action: (() -> Void)?) {
+        onIdle = isBusy ? action : nil
+        if !isBusy { action?() }
     }
 
     /// No completion runs any more.

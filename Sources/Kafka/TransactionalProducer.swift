@@ -38,7 +38,7 @@ public final class TransactionalProducer: KafkaProducer {
     /// Records of a transaction of which nobody knows whether it was committed, because its producer ended meanwhile.
     /// The next producer learns it from the position.
     public struct Doubt {
-        let tokens: [DeliveryToken]
+        public let tokens: [DeliveryToken]
         let position: Int64
         /// The position before it. Where it is the same, nothing tells, and the records are sent again.
         let before: Int64
@@ -61,42 +61,43 @@ public final class TransactionalProducer: KafkaProducer {
         set { producer.onLink = newValue }
     }
     /// After `close`: what the next producer must be told.
-    public private(set) var doubt: Doubt?
+    public internal(set) var doubt: Doubt?
     public private(set) var committed: UInt64 = 0
     public private(set) var aborted: UInt64 = 0
 
-    private enum Phase { case starting, open, committing, aborting, ended }
-    private enum Step { case initialise, readPosition, begin, sendPosition, commit, abort }
+    enum Phase { case starting, open, committing, aborting, ended }
+    enum Step { case initialise, readPosition, begin, sendPosition, commit, abort }
 
-    private let producer: Producer
-    private var reader: PositionReader?
-    private let calls: TransactionCalls
+    let producer: Producer
+    var reader: PositionReader?
+    let calls: TransactionCalls
     private let identity: Identity
     private let settings: DeliverySettings
-    private let loop: any Loop
-    private let log: Log
-    private var phase = Phase.starting
+    let loop: any Loop
+    let log: Log
+    var phase = Phase.starting
     /// Which call is under way, or to be made again in a while.
-    private var step: Step?
-    private var timer: TimerID?
-    private var window: TimerID?
+    var step: Step?
+    var timer: TimerID?
+    var window: TimerID?
     /// Of the open transaction: records taken, and what has been reported of them.
-    private var taken = 0
-    private var reports: [Report] = []
+    var taken = 0
+    var reports: [Report] = []
     /// Why it cannot be committed.
     private var flaw: String?
     /// The position that goes with it, and the one that was committed last.
-    private var position: Int64 = 0
-    private var committedPosition: Int64 = 0
+    var position: Int64 = 0
+    var committedPosition: Int64 = 0
     /// Whose position that is.
     private var committedName = ""
-    private var inherited: Doubt?
+    var inherited: Doubt?
+    var patience: TimerID?
     private var saidCode: Int32 = 0
-    private var isDoubtful = false
+    var isDoubtful = false
     /// Attempts at the call that is under way.
     private var slices = 0
 
-    private struct Report {
+    struct Report {
         let token: DeliveryToken
         let failure: DeliveryFailure?
     }
@@ -297,7 +298,7 @@ public final class TransactionalProducer: KafkaProducer {
         for report in reports { pass(report, flaw) }
     }
 
-    private func pass(_ report: Report, _ flaw: String?) {
+    func pass(_ report: Report, _ flaw: String?) {
         if let flaw {
             if let failure = report.failure, !failure.isRetriable {
                 onDelivery?(report.token, failure)
@@ -376,51 +377,5 @@ public final class TransactionalProducer: KafkaProducer {
         }
         closeWindow()
         loop.after(.milliseconds(2)) { [self] in flush(until: deadline, done) }
-    }
-
-    /// Ends the producer within some seconds. What is not committed is aborted, and reported as failed; but when a commit
-    /// is under way that does not end in that time, its records are not reported: they are in `doubt`.
-    @discardableResult
-    public func close() -> Int {
-        guard producer.client.isOpen else { return producer.counters.outstanding }
-        if producer.client.isBusy {
-            loop.after(.zero) { [self] in close() }
-            return producer.counters.outstanding
-        }
-        let wasFatal = phase == .ended
-        var isCommitted = false
-        phase = .ended
-        if let timer { loop.cancel(timer) }
-        if let window { loop.cancel(window) }
-        timer = nil
-        window = nil
-        // A commit needs the delivery reports to be taken meanwhile.
-        let hasReturned = calls.wait(within: .milliseconds(1_500)) { [producer] in
-            _ = producer.client.serveOne(waiting: .milliseconds(10))
-        }
-        if !wasFatal, step == .commit {
-            isCommitted = hasReturned && calls.last == nil
-            isDoubtful = !isCommitted
-        } else if !wasFatal, hasReturned, taken > 0 {
-            // Otherwise what is behind it would be held back from consumers until transaction.timeout.ms.
-            calls.perform(.abort) { _ in }
-            _ = calls.wait(within: .milliseconds(1_500)) { [producer] in
-                _ = producer.client.serveOne(waiting: .milliseconds(10))
-            }
-        }
-        calls.close()
-        // A call that has not come back has the handle: it is left to it.
-        let left = calls.isBusy ? producer.abandon() : producer.close()
-        if isDoubtful {
-            doubt = Doubt(tokens: reports.map { $0.token }, position: position, before: committedPosition)
-        } else {
-            // It may have ended before it had learned anything.
-            doubt = inherited
-            for report in reports { pass(report, isCommitted ? nil : "the producer was closed") }
-        }
-        reports = []
-        taken = 0
-        onDelivery = nil
-        return left
     }
 }

@@ -217,26 +217,35 @@ final class LaneQueue {
         onlyStored: Bool, above floor: Int64 = 0,
         _ taken: (UnsafeMutablePointer<RecordEntry>, UnsafeMutableRawPointer) -> Void
     ) -> Bool {
+        guard let index = oldestSlab(onlyStored: onlyStored, above: floor), let memory = table.slabs[index].memory
+        else {
+            return false
+        }
+        for record in 0..<table.slabs[index].records {
+            let entry = table.entry(record, in: memory)
+            if entry.pointee.state != .waiting { continue }
+            taken(entry, memory)
+            close(entry)
+        }
+        waiting -= table.slabs[index].waiting
+        table.slabs[index].waiting = 0
+        recycleIfSettled(index)
+        return true
+    }
+
+    /// The slab that `takeOldestSlab` would take.
+    func oldestSlab(onlyStored: Bool, above floor: Int64 = 0) -> Int? {
         var index = first
         while index >= 0 {
             let slab = table.slabs[index]
             if slab.handedOver == 0, slab.pins == 0, slab.waiting > 0, let memory = slab.memory,
                 !onlyStored || isStored(slab, memory, above: floor)
             {
-                for record in 0..<slab.records {
-                    let entry = table.entry(record, in: memory)
-                    if entry.pointee.state != .waiting { continue }
-                    taken(entry, memory)
-                    close(entry)
-                }
-                waiting -= slab.waiting
-                table.slabs[index].waiting = 0
-                recycleIfSettled(index)
-                return true
+                return index
             }
             index = slab.next
         }
-        return false
+        return nil
     }
 
     private func isStored(_ slab: Slab, _ memory: UnsafeMutableRawPointer, above floor: Int64) -> Bool {

@@ -37,6 +37,10 @@ extension Outbox {
         for name in names { disk.names.add(name) }
         if !isFirst { return }
         disk.isKnown = true
+        // Goes with the first commit.
+        if disk.names.mark == nil {
+            _ = disk.number(of: OutboxMark(identity: state.identity, next: state.next).text)
+        }
         if let timer = disk.openTimer { loop.cancel(timer) }
         disk.openTimer = nil
         if disk.phase == .opening || disk.phase == .down { disk.phase = .up }
@@ -75,7 +79,8 @@ extension Outbox {
     private func endReading(_ request: DiskRequest, _ disk: Disk) {
         guard request.slab >= 0, let memory = table.slabs[request.slab].memory else { return }
         disk.lowestReading = Int64.max
-        if request.failure != nil, request.readCount == 0 {
+        disk.hasFailedReading = !request.isRead
+        if !request.isRead {
             for range in request.wanted { disk.backlog.insert(range) }
             backlog.closePage(request.slab, records: 0, used: 0)
             return
@@ -126,6 +131,11 @@ extension Outbox {
             joined(
                 "outbox: ", disk.path, " is damaged; it was set aside as ", recovery.setAside, ", and ",
                 decimal(recovery.recovered), " records were recovered from it", lost))
+        if recovery.isIdentityKept || !settings.keepsPositions { return }
+        log.error(
+            joined(
+                "outbox: its identity is lost, so nobody can tell which of them had been delivered: some may be ",
+                "sent again"))
     }
 
     /// When the first of what is lost was sampled, as far as that is known: after what is still there before it.
@@ -160,6 +170,8 @@ extension Outbox {
             finishStopping(disk)
             return
         }
+        // A read that failed while writing rests.
+        if disk.isResting { return }
         let wasOpening = disk.isOpening
         disk.phase = .down
         disk.isResting = true
@@ -176,6 +188,7 @@ extension Outbox {
         if let timer = disk.retryTimer { loop.cancel(timer) }
         disk.retryTimer = nil
         disk.isResting = false
+        disk.hasFailedReading = false
         if disk.isKnown, disk.phase == .down { disk.phase = .up }
     }
 

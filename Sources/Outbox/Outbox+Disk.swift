@@ -14,11 +14,13 @@ extension Outbox {
         case .down: status.state = .down
         case .closed: status.state = .closed
         }
+        if status.state == .up, disk.silentSince != nil { status.state = .silent }
         status.records = disk.count
         status.bytes = disk.usedBytes
         status.written = disk.written
         status.dropped = disk.dropped
         status.unreadable = disk.unreadable
+        status.silences = disk.silences
         return status
     }
 
@@ -73,6 +75,32 @@ extension Outbox {
         guard let done = disk.onStored else { return }
         disk.onStored = nil
         done()
+    }
+
+    // MARK: Its answers
+
+    /// The disk is asked something. Nobody waits for the answer but what must be on the disk first.
+    func awaitAnswer(_ disk: Disk) {
+        let asked = loop.time.now
+        disk.answerTimer = loop.after(Disk.answerPatience) { [unowned(unsafe) self] in
+            disk.answerTimer = nil
+            disk.silentSince = asked
+            disk.silences += 1
+            log.error(
+                joined(
+                    "outbox: ", disk.path, " has not answered for ", decimal(Disk.answerPatience.milliseconds / 1_000),
+                    " s; what has to be stored before it is sent waits in memory"))
+        }
+    }
+
+    func noteAnswer(_ disk: Disk) {
+        if let timer = disk.answerTimer { loop.cancel(timer) }
+        disk.answerTimer = nil
+        guard let since = disk.silentSince else { return }
+        disk.silentSince = nil
+        log.warning(
+            joined(
+                "outbox: the disk answers again, after ", decimal((loop.time.now - since).milliseconds / 1_000), " s"))
     }
 
     // MARK: What the lanes say

@@ -7,18 +7,23 @@ import Storage
 extension Outbox {
     /// Asks the disk's thread for what is due, if it is idle.
     func pumpDisk() {
-        guard let disk, !disk.isBusy, !disk.isResting, disk.phase != .closed else { return }
+        guard let disk, !disk.isBusy, disk.phase != .closed else { return }
+        let rests = disk.isResting
         let request = DiskRequest(table: table, wallTime: loop.time.wallTime, origin: disk.origin)
-        if disk.isKnown {
-            fill(request, disk)
+        if !disk.isKnown {
+            request.opens = !rests
         } else {
-            request.opens = true
+            request.known = KnownOutbox(identity: disk.identity, next: disk.nextPosition, names: disk.names)
+            if !rests { fill(request, disk) }
+            readAhead(request, disk)
         }
         if request.isNothing {
-            guard disk.isStopping else { return }
+            guard disk.isStopping, !rests else { return }
             request.closes = true
         }
         disk.isBusy = true
+        // A file that does not open is said by itself.
+        if !request.opens { awaitAnswer(disk) }
         let thread = disk.thread
         // The completion may come when the outbox is gone: it asks the disk first.
         disk.queue.perform(
@@ -26,6 +31,7 @@ extension Outbox {
             completion: { [unowned(unsafe) self] in
                 disk.isBusy = false
                 if disk.phase == .closed { return }
+                noteAnswer(disk)
                 finish(request, disk)
             })
     }
@@ -59,7 +65,6 @@ extension Outbox {
             request.names = disk.newNames
             disk.newNames = []
         }
-        readAhead(request, disk)
     }
 
     private func collect(_ queue: LaneQueue, _ onlyDurable: Bool, _ request: DiskRequest, _ disk: Disk) -> Bool {
@@ -127,8 +132,8 @@ extension Outbox {
     static var thinning: Int { 4 }
 
     private func readAhead(_ request: DiskRequest, _ disk: Disk) {
-        guard disk.phase == .up, !disk.isStopping, !disk.isDrainHeld, !disk.backlog.isEmpty, backlog.waiting < 64,
-            request.dropped == nil, let slab = backlog.openPage(), let memory = table.slabs[slab].memory
+        guard disk.isReadDue(backlog), request.dropped == nil, let slab = backlog.openPage(),
+            let memory = table.slabs[slab].memory
         else { return }
         request.slab = slab
         request.page = memory

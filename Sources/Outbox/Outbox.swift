@@ -160,20 +160,31 @@ public final class Outbox {
         time: WallTime? = nil, maximumBytes: Int, encode: (inout ByteWriter) -> Void
     ) -> Bool {
         var traits: RecordEntry.Traits = []
-        var lane = lane
         if lane == .reply, durability == .memory {
             if replies.payloadBytes * 2 > replies.limit * table.slabSize { return false }
             traits = .volatile
         }
-        if disk != nil, lane == .record {
-            switch durability ?? settings.durability {
-            case .memory: lane = .memory
-            case .spill: break
-            case .always: traits = .durable
-            }
-        }
+        if disk != nil, lane == .record, (durability ?? settings.durability) == .always { traits = .durable }
         return append(
-            topic: topic, key: key, lane: lane, time: time, traits: traits, maximumBytes: maximumBytes, encode: encode)
+            topic: topic, key: key, lane: lane == .record ? self.lane(durability) : lane, time: time, traits: traits,
+            maximumBytes: maximumBytes, encode: encode)
+    }
+
+    /// Where telemetry of that durability waits.
+    private func lane(_ durability: Durability?) -> Lane {
+        disk != nil && (durability ?? settings.durability) == .memory ? .memory : .record
+    }
+
+    /// Whether telemetry of that durability goes to the disk when need be.
+    public func mayGoToDisk(_ durability: Durability?) -> Bool { queue(lane(durability)).isStorable }
+
+    /// Whether telemetry of so many bytes, payload and key, would be taken now without anything being dropped for it.
+    public func hasRoom(for bytes: Int, durability: Durability? = nil) -> Bool {
+        let queue = queue(lane(durability))
+        // What no slab can hold is not dropped for want of room.
+        if bytes > table.largestRecord || queue.fits(bytes) || queue.canGrow { return true }
+        guard let disk, queue.isStorable, disk.isKnown else { return false }
+        return queue.oldestSlab(onlyStored: true, above: disk.highestRead) != nil
     }
 
     func append(

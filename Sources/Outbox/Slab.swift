@@ -84,6 +84,8 @@ final class SlabTable {
     let slabs: UnsafeMutablePointer<Slab>
     /// Slabs in use, and what they take, with the spares.
     private(set) var allocated = 0
+    /// Pieces of memory that were left to others for good.
+    private(set) var left = 0
     private var unused: [Int32]
     /// Memory kept for the next slab, so that a steady stream does not go through the allocator.
     private var spares: [UnsafeMutableRawPointer] = []
@@ -138,6 +140,15 @@ final class SlabTable {
             memory.deallocate()
             allocated -= 1
         }
+    }
+
+    /// Puts a copy in the place of a slab's memory, which is left as it is for whoever reads it.
+    func leaveMemory(of index: Int) {
+        guard let memory = slabs[index].memory else { return }
+        let copy = UnsafeMutableRawPointer.allocate(byteCount: slabSize, alignment: MemoryLayout<UInt64>.alignment)
+        copy.copyMemory(from: memory, byteCount: slabSize)
+        slabs[index].memory = copy
+        left += 1
     }
 
     /// The largest payload and key together that fit an empty slab.

@@ -117,6 +117,16 @@ public final class Sampler {
     /// Sensors added.
     public var count: Int { runners.count }
 
+    /// What all sensors together have not measured: slots of their grids, and edges.
+    public var missing: (slots: UInt64, edges: UInt64) {
+        var missing: (slots: UInt64, edges: UInt64) = (0, 0)
+        for runner in runners {
+            missing.slots += runner.output.status.missed
+            missing.edges += runner.output.status.lost
+        }
+        return missing
+    }
+
     /// How the sensor that was added as number `index`, from 0, does.
     public func status(_ index: Int) -> SensorStatus {
         runners.indices.contains(index) ? runners[index].output.status : SensorStatus()

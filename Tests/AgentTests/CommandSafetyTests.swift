@@ -33,6 +33,26 @@ import Testing
         }
     }
 
+    /// The outbox is in memory only, so it is the claims' file that keeps the second one off, before it touches an output.
+    @Test func aSecondAgentOnTheSameFileIsRefused() throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).db").path
+        defer {
+            for ending in ["", "-wal", "-shm", ".lock"] { try? FileManager.default.removeItem(atPath: path + ending) }
+        }
+        let configuration = "\(pump)\ncommands: { path: \(path) }"
+        let plant = try Plant(configuration)
+        var hardware: SimulatedHardware?
+        do {
+            _ = try Plant(configuration) { made, _ in hardware = made }
+            Issue.record("it was let in")
+        } catch let error as AgentError {
+            #expect(error.description.hasPrefix("\(path): lock: another agent has it; stop that one, or give"))
+        }
+        #expect((try? hardware?.simulatedGPIO.history(Plant.pump).isEmpty) != false)
+        plant.agent.start()
+        #expect(try plant.stop() == 0)
+    }
+
     @Test func statesAreTold() throws {
         let plant = try Plant(pump)
         let states = try plant.watch("actuators")

@@ -26,12 +26,13 @@ final class Plant {
 
     /// - Parameters:
     ///   - configuration: everything but `node` (`pi-test`), `kafka`, and `buses` (`i2c-1` and `i2c-9`, simulated).
-    ///   - producer: further properties of the producer.
+    ///   - producer, consumer: further properties of the one and the other.
     ///   - clock: machines that run tests need not have NTP.
+    ///   - closing: where Kafka clients end that are replaced.
     ///   - prepare: what is done before the agent is made.
     init(
-        _ configuration: String, producer: String = "", clock: String = "trust", wallClock: (any WallClock)? = nil,
-        time: any TimeSource = SystemTime(),
+        _ configuration: String, producer: String = "", consumer: String = "", clock: String = "trust",
+        wallClock: (any WallClock)? = nil, time: any TimeSource = SystemTime(), closing: (any WorkQueue)? = nil,
         prepare: (SimulatedHardware, MockCluster) throws -> Void = { _, _ in }
     ) throws {
         loop = try EventLoop(time: time)
@@ -44,7 +45,7 @@ final class Plant {
             kafka:
               all: { bootstrap.servers: "\(cluster.bootstrapServers)", reconnect.backoff.ms: 50, reconnect.backoff.max.ms: 200 }
               producer: { linger.ms: 5\(producer) }
-              consumer: { fetch.wait.max.ms: 20 }
+              consumer: { fetch.wait.max.ms: 20\(consumer) }
             buses: { i2c-1: { simulated: true }, i2c-9: { simulated: true } }
             clock: \(clock)
             \(configuration)
@@ -55,7 +56,9 @@ final class Plant {
         kafka = decoded.kafka
         hardware = SimulatedHardware(loop: loop)
         try prepare(hardware, cluster)
-        agent = try Agent(settings: decoded, hardware: hardware, loop: loop, log: recorder.log, wallClock: wallClock)
+        agent = try Agent(
+            settings: decoded, hardware: hardware, loop: loop, log: recorder.log, wallClock: wallClock,
+            closing: closing)
         agent.onReceiving = { [unowned self] in receiving.append($0) }
     }
 

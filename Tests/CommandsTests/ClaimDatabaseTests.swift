@@ -79,6 +79,28 @@ import Testing
         #expect(throws: StorageError.self) { try database.write(ClaimBatch()) }
     }
 
+    @Test func aSecondAgentIsKeptOffTheFile() throws {
+        let folder = try KeyFolder()
+        let path = folder.path("commands.db")
+        var first: ClaimDatabase? = ClaimDatabase(path: path)
+        _ = try first?.load()
+        let second = ClaimDatabase(path: path)
+        do throws(StorageError) {
+            _ = try second.load()
+            Issue.record("it was let in")
+        } catch {
+            #expect(error.isBusy)
+            #expect(
+                error.description
+                    == "\(path): lock: another agent has it; stop that one, or give this one a different "
+                    + "commands.path (SQLite 5)")
+        }
+        #expect(throws: StorageError.self) { try second.write(ClaimBatch()) }
+        // The lock ends with the one who has it.
+        first = nil
+        #expect(try second.load().claims.isEmpty)
+    }
+
     /// With the real file, on a real thread: a process that is gone is answered for by the next.
     @Test func anAnswerThatNobodyKnows() throws {
         let folder = try KeyFolder()

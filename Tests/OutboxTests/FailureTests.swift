@@ -36,6 +36,27 @@ import Testing
         #expect(second.text == "a")
     }
 
+    /// The transport was renewed: of some records it knows that a report will come, of the others nobody reports any more.
+    @Test func whatNobodyReportsOnIsOfferedAgain() {
+        let bench = Bench(room: 8)
+        for number in 0..<8 { bench.append("\(number)") }
+        let old = bench.transport.held
+        bench.transport.held = []
+        bench.outbox.offerAgain(except: [old[3].token, old[6].token], isInUse: false)
+        bench.makeRoom()
+        #expect(bench.transport.log.suffix(6) == ["0", "1", "2", "4", "5", "7"])
+        let again = bench.transport.held
+        for taken in old where taken.text != "3" && taken.text != "6" { bench.transport.onDelivery?(taken.token, nil) }
+        #expect(bench.outbox.strayReports == 6)
+        #expect(bench.outbox.pendingCount == 8)
+        bench.transport.onDelivery?(old[3].token, nil)
+        bench.transport.onDelivery?(old[6].token, nil)
+        #expect(bench.outbox.pendingCount == 6)
+        #expect(bench.transport.held.count == again.count)
+        bench.transport.deliverAll()
+        #expect(bench.outbox.isEmpty)
+    }
+
     @Test func aLaneAtRestDoesNotHoldUpTheOther() {
         let bench = Bench()
         bench.append("a")

@@ -171,6 +171,23 @@ func freePort() throws -> Int {
         #expect(agent.errorLines.filter { $0.contains("waiting for") }.count == 2, "\(agent.errorLines)")
     }
 
+    @Test func whatWasNeverMeasuredIsToldAtTheEnd() throws {
+        let broker = try BrokerProcess()
+        let folder = try TemporaryFolder()
+        let configuration = try folder.file(
+            "kedge.yaml",
+            """
+            node: pi-01
+            kafka: { all: { bootstrap.servers: "\(broker.bootstrap)" } }
+            sensors:
+              - { id: slow, driver: sim, every: 50ms, stall_rate: 1, stall: 300ms }
+            """)
+        let result = try KedgeProcess.run("run", configuration, "--for", "2s")
+        #expect(result.code == 0)
+        let summary = try #require(result.errors.last { $0.contains("stopped: ") })
+        #expect(summary.contains(" slots missed, "), "\(summary)")
+    }
+
     /// A plugin is a library in a folder `sasl2`; librdkafka's SASL library itself is `libsasl2`.
     @Test func anAgentLoadsNoPluginsThatItDoesNotUse() throws {
         let broker = try BrokerProcess()
@@ -190,6 +207,28 @@ func freePort() throws -> Int {
         let maps = String(decoding: file.readDataToEndOfFile(), as: UTF8.self)
         #expect(maps.contains("/libsasl2.so"))
         #expect(!maps.contains("/sasl2/"))
+        #expect(try agent.stop() == 0)
+    }
+
+    /// What the guard does when it rings is tested in PlatformTests; here, that a running agent has one.
+    @Test func theAgentHasAnAlarmThatEndsAStandstill() throws {
+        let broker = try BrokerProcess()
+        let folder = try TemporaryFolder()
+        let configuration = try folder.file(
+            "kedge.yaml",
+            """
+            node: pi-01
+            kafka: { all: { bootstrap.servers: "\(broker.bootstrap)" } }
+            sensors:
+              - { id: count, driver: sim, every: 1s }
+            """)
+        let agent = try KedgeProcess(["run", configuration])
+        try agent.errorLine(with: "connected")
+        let file = try #require(FileHandle(forReadingAtPath: "/proc/\(agent.identifier)/status"))
+        let status = String(decoding: file.readDataToEndOfFile(), as: UTF8.self)
+        let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("SigCgt:") })
+        let caught = try #require(UInt64(line.split(separator: "\t")[1], radix: 16))
+        #expect(caught & 1 << (UInt64(SIGALRM) - 1) != 0)
         #expect(try agent.stop() == 0)
     }
 

@@ -82,6 +82,9 @@ check_prepare() {
         make_chip far 4
         plug bench
         plug far
+        # SCL and SDA of the bus, as long as nobody holds them.
+        pull bench 9 1
+        pull bench 10 1
         insmod /modules/i2c-stub.ko chip_addr=0x76
         fill \"\$(bus bench)\" 76 60
         fill \"\$(bus bench)\" 77 58
@@ -99,7 +102,7 @@ kafka: { all: { bootstrap.servers: "$servers" }, producer: { linger.ms: 5 } }
 # It has this host's time; otherwise records would wait for it.
 clock: trust
 buses:
-  plain: { path: /dev/i2c-$plain }
+  plain: { path: /dev/i2c-$plain, recovery: { chip: bench, scl: 9, sda: 10 } }
   stub: { path: /dev/i2c-$stub }
 sensors:
   - { id: door, driver: gpio, chip: bench, line: DOOR }
@@ -401,7 +404,8 @@ check_counter() {
     rate=$(guest 'drive bench 4 3000 1:500 0:500' | awk '$1 == 1 { if (!first) first = $2; last = $2; count++ } END { printf "%d", (count - 1) / ((last - first) / 1e9) }')
     periods 2
     found=$(counted)
-    [[ $found == '3000 good' || ($found == *uncertain && ${found% *} -le 3000) ]] || { echo "counted: $found of 3000"; return 1; }
+    # A busy host may make the machine pause for longer than 16 edges take, but not all the time.
+    [[ $found == '3000 good' || ($found == *uncertain && ${found% *} -le 3000 && ${found% *} -ge 1500) ]] || { echo "counted: $found of 3000"; return 1; }
     [[ $target == bookworm-* || ${found% *} == 3000 ]] || { echo "counted: $found of 3000"; return 1; }
     same 'total' "$(total)" $((before + ${found% *}))
     echo "note: $rate edges/s, counted $found"
@@ -476,11 +480,16 @@ check_command_moves_an_expanders_line() {
     guest 'bench poke "$(bus bench)" 20 12 00'
     reply=$(send latch 0)
     has 'reply' "$reply" '"status":"done","value":0,'
-    guest 'fault 0x20 6'
-    reply=$(send relay 0)
-    has 'nobody acknowledges' "$reply" '"status":"failed".*no acknowledge'
-    # Until it is safe again, it takes no order for another value.
-    guest 'fault 0x20 0; until_true says "actuator relay: at the safe value 1 again"'
+    local error reason count=0
+    for error in 11:'arbitration lost' 6:'no acknowledge'; do
+        guest "fault 0x20 ${error%%:*}"
+        reply=$(send relay 0)
+        reason=${error#*:}
+        has "$reason" "$reply" "\"status\":\"failed\".*$reason"
+        # Until it is safe again, it takes no order for another value.
+        count=$((count + 1))
+        guest "fault 0x20 0; until_true is_safe_again relay $count"
+    done
     # As after a brown-out: all lines are inputs again.
     guest 'bench poke "$(bus bench)" 20 00 ff ff'
     reply=$(send relay 0)
@@ -515,6 +524,46 @@ is_back() { records "$1" | awk '/bad/ { bad = 1; next } bad { back = 1 } END { e
 check_nack() {
     failing air.temperature 'fault 0x76 6' 'fault 0x76 0'
     has 'reason' "$(cat "$folder/check")" 'no acknowledge'
+}
+
+# Another controller on the same wires.
+check_arbitration_lost() { failing air.temperature 'fault 0x76 11' 'fault 0x76 0' 0; }
+
+# Whoever answers after an outage is asked again who it is: no value of another chip is taken for this one's.
+check_another_chip() {
+    local mark
+    mark
+    guest 'bench poke "$(bus bench)" 77 d0 61; fault 0x77 6; sleep 1; fault 0x77 0; sleep 4'
+    await 'a bad record' is_bad cellar.temperature
+    same 'values of another chip' "$(records cellar.temperature | awk '/bad/ { bad = 1; next } bad' | wc -l)" 0
+    guest 'bench poke "$(bus bench)" 77 d0 58'
+    await 'values' is_back cellar.temperature
+}
+
+# A device holds SDA until it has seen some clocks. The simulated lines keep the level that they were driven to last, so the
+# script lets SCL rise, as the pull-up of a real bus does.
+check_stuck_bus_is_freed() {
+    local mark
+    mark
+    guest '
+        lines=/tmp/bench/sim_gpio
+        echo pull-down >${lines}10/pull
+        stretch 0x77 60000
+        limit=$(($(date +%s) + 20)) clocks=0
+        until says "SDA was held low; [1-9] clocks freed it"; do
+            [ "$(date +%s)" -le $limit ] || { grep "bus plain" /tmp/agent.log; exit 1; }
+            i=0
+            while [ $i -lt 500 ]; do
+                read -r level <${lines}9/value
+                [ "$level" = 1 ] || clocks=$((clocks + 1))
+                [ $clocks -lt 3 ] || echo pull-up >${lines}10/pull
+                echo pull-up >${lines}9/pull
+                i=$((i + 1))
+            done
+        done
+        stretch 0x77 0; echo pull-up >${lines}10/pull'
+    await 'values' is_back cellar.temperature
+    echo "note: $(guest "sed -n 's/.*bus plain: //p' /tmp/agent.log | tail -n 1")"
 }
 
 # The device holds the clock; the adapter gives up after the time that kedge has set.

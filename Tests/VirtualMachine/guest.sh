@@ -39,6 +39,8 @@ until_true() {
     done
 }
 says() { grep -q -- "$1" /tmp/agent.log; }
+# is_safe_again ACTUATOR COUNT: so often by now.
+is_safe_again() { [ "$(grep -c "actuator $1: at the safe value .* again" /tmp/agent.log)" = "$2" ]; }
 is_level() { [ "$(level "$1" "$2")" = "$3" ]; }
 
 # hold LABEL OFFSET CONSUMER [LEVEL ...]: somebody else holds the line, until let_go.

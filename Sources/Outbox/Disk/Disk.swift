@@ -33,10 +33,14 @@ public final class Disk {
     var isKnown = false
     /// A request is under way.
     var isBusy = false
-    /// Between failures and the next attempt nothing is asked for.
+    /// Between a failure and the next attempt nothing is written.
     var isResting = false
+    /// Whether the last attempt at reading has failed: nothing is read either until writing is tried again.
+    var hasFailedReading = false
     /// Whether the trouble has been said.
     var hasSaidDown = false
+    /// When it was asked what it has not answered for so long that this was said.
+    var silentSince: Instant?
 
     /// Positions of records that are on the disk alone.
     var backlog = PositionRanges()
@@ -80,6 +84,8 @@ public final class Disk {
     /// Records dropped on the disk to make room, and records that could not be read.
     var dropped: UInt64 = 0
     var unreadable: UInt64 = 0
+    /// How often it was silent.
+    var silences: UInt64 = 0
     /// Records dropped there, and what has been said of them.
     let loss = LossNotice()
 
@@ -89,6 +95,7 @@ public final class Disk {
     var spillTimer: TimerID?
     var retryTimer: TimerID?
     var openTimer: TimerID?
+    var answerTimer: TimerID?
     var drainTimer: TimerID?
     private var drainLeft = 0
     /// Stored records that may go beside those, for as many live ones have come; what had come, and when.
@@ -104,6 +111,8 @@ public final class Disk {
     /// The same at a stop, and for how long.
     static var stopPause: Interval { .milliseconds(500) }
     static var stopPatience: Interval { .seconds(8) }
+    /// How long an answer may take before that is said: a worn card can need a second for an fsync.
+    static var answerPatience: Interval { .seconds(5) }
     /// Deletions are batched for so long, or until there are so many.
     static var deletionPause: Interval { .seconds(1) }
     /// The same while a backlog is read back: after a crash it must not begin from the start again.
@@ -142,9 +151,11 @@ public final class Disk {
     /// Nothing is on the disk alone, and it is known that there is not.
     var isOutOfTheWay: Bool { backlog.isEmpty && lowestReading == Int64.max && phase != .opening }
 
-    /// Whether some of the backlog should be read: less than a page's worth of it waits.
+    /// Whether some of the backlog should be read: less than a page's worth of it waits. Also while writing rests: what a
+    /// file system that has become read-only has goes out all the same.
     func isReadDue(_ lane: LaneQueue) -> Bool {
-        phase == .up && !isBusy && !isResting && !isStopping && !isDrainHeld && !backlog.isEmpty && lane.waiting < 64
+        isKnown && !isBusy && phase != .closed && !(isResting && hasFailedReading) && !isStopping && !isDrainHeld
+            && !backlog.isEmpty && lane.waiting < 64
     }
 
     /// Whether one more stored record may be offered now.
@@ -183,7 +194,7 @@ public final class Disk {
     func abandon(_ loop: any Loop) {
         phase = .closed
         loss.abandon(loop)
-        for timer in [commitTimer, deletionTimer, spillTimer, retryTimer, openTimer, drainTimer] {
+        for timer in [commitTimer, deletionTimer, spillTimer, retryTimer, openTimer, answerTimer, drainTimer] {
             if let timer { loop.cancel(timer) }
         }
     }
@@ -215,6 +226,8 @@ public struct DiskStatus: Equatable, Sendable {
         case up
         /// Everything goes on from memory.
         case down
+        /// It has been asked something and does not answer, as when an fsync hangs: what must be on it first waits.
+        case silent
         case closed
     }
 
@@ -229,4 +242,6 @@ public struct DiskStatus: Equatable, Sendable {
     public var dropped: UInt64 = 0
     /// Records that were not as they had been appended, or are too large for this configuration.
     public var unreadable: UInt64 = 0
+    /// How often it did not answer for five seconds or more.
+    public var silences: UInt64 = 0
 }

@@ -24,6 +24,8 @@ final class DiskRequest {
     /// What to read into `page`, in order.
     var wanted: [PositionRanges.Range] = []
     var page: UnsafeMutableRawPointer?
+    /// What a recovery need not find in the file.
+    var known = KnownOutbox()
     let wallTime: WallTime
     /// `<node>/<boot>` of this start.
     let origin: String
@@ -47,6 +49,8 @@ final class DiskRequest {
     var recovery: OutboxRecovery?
     var droppedCount = 0
     var gaps: [Gap] = []
+    /// The page has what was wanted.
+    var isRead = false
     /// Records in the page and the bytes that they take.
     var readCount = 0
     var readBytes = 0

@@ -33,17 +33,30 @@ final class DiskThread {
                 return
             }
             let file = try openFile(request)
-            if request.writes { try commit(request, file) }
-            request.isCommitted = true
-            if request.takesGaps { request.gaps = try file.gaps() }
+            try write(request, file)
             try read(request, file)
-            try measure(request, file)
-            try checkpoint(file)
+            if request.isCommitted {
+                try measure(request, file)
+                try checkpoint(file)
+            }
         } catch {
             request.failure = error
             if error.isDamage { replace(request) }
         }
         request.written = written
+    }
+
+    /// Commits what is to be written. What cannot be written is no reason not to read: a file system that has become
+    /// read-only still gives what is on it.
+    private func write(_ request: DiskRequest, _ file: OutboxFile) throws(StorageError) {
+        do throws(StorageError) {
+            if request.writes { try commit(request, file) }
+            request.isCommitted = true
+            if request.takesGaps { request.gaps = try file.gaps() }
+        } catch {
+            if error.isDamage { throw error }
+            request.failure = error
+        }
     }
 
     private var written: WriteCounters {
@@ -64,13 +77,19 @@ final class DiskThread {
 
     private func openFile(_ request: DiskRequest) throws(StorageError) -> OutboxFile {
         if let file { return file }
-        if lock == nil { lock = try FileLock.take(path) }
+        if lock == nil { lock = try FileLock.take(path, setting: "outbox.path") }
         let opened = try OutboxFile.openOrRecover(
-            path, maxSize: maxSize, at: request.wallTime, fileSystem: fileSystem,
+            path, maxSize: maxSize, at: request.wallTime, known: request.known, fileSystem: fileSystem,
             written: before)
+        let state = try opened.file.state()
+        // Whose names and positions would be others'.
+        guard request.known.identity.utf8.isEmpty || sameBytes(state.identity, request.known.identity) else {
+            throw StorageError(
+                file: path, operation: "open", code: 1, reason: "another outbox has taken its place; left alone")
+        }
         file = opened.file
         request.recovery = opened.recovery
-        request.state = try opened.file.state()
+        request.state = state
         request.allNames = opened.file.names.entries
         return opened.file
     }
@@ -80,7 +99,7 @@ final class DiskThread {
         close()
         do throws(StorageError) {
             request.recovery = try OutboxFile.replace(
-                path, maxSize: maxSize, at: request.wallTime, fileSystem: fileSystem)
+                path, maxSize: maxSize, at: request.wallTime, known: request.known, fileSystem: fileSystem)
         } catch {
             request.failure = error
         }
@@ -144,6 +163,7 @@ final class DiskThread {
                 })
             if isPageFull { break }
         }
+        request.isRead = true
         if !oversized.isEmpty { leaveOut(oversized, request, file) }
         request.readCount = count
         request.readBytes = used

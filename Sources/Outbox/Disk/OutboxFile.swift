@@ -31,7 +31,8 @@ public struct StoredRecord {
 
 /// What is known of a file as a whole.
 public struct OutboxFileState {
-    /// Drawn when the file was made: positions of one identity are never used twice, also across damage.
+    /// Drawn when the file was made: positions of one identity are never used twice, also across damage. It stays with
+    /// what is recovered from the file, as the positions do.
     public var identity = ""
     /// The position that the next record gets at least.
     public var next: Int64 = 1
@@ -53,7 +54,7 @@ public struct OutboxFileState {
 
 /// The outbox's file: a SQLite database with this schema, version 1 (`PRAGMA user_version`).
 ///
-///     names    number, name                 topics, and id prefixes `<node>/<boot>`
+///     names    number, name                 topics, id prefixes `<node>/<boot>`, and the identity (`OutboxMark`)
 ///     records  position, origin, sequence,  origin and topic are numbers of names; time is in milliseconds since
 ///              time, topic, key, payload,   1970; sum is FNV-1a over all of it, names in words
 ///              sum
@@ -173,7 +174,7 @@ public final class OutboxFile {
     private func forgetNames() throws(StorageError) {
         if names.entries.count < 64 { return }
         if try database.number("SELECT count(*) FROM (SELECT 1 FROM records LIMIT 1)") > 0 { return }
-        try database.execute("DELETE FROM names WHERE number NOT IN (SELECT topic FROM gaps)")
+        try database.execute("DELETE FROM names WHERE number NOT IN (SELECT topic FROM gaps) AND name NOT LIKE '/%'")
         names = DiskNames()
         try readNames()
     }

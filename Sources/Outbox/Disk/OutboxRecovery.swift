@@ -15,13 +15,16 @@ public struct OutboxRecovery: Sendable {
     public var lost: Int64?
     /// When the last record before the first missing one was sampled.
     public var lostAfter: WallTime?
+    /// Whether it is still the same outbox to whoever has kept a position of it.
+    public var isIdentityKept = false
 }
 
 extension OutboxFile {
     /// Opens the file; a damaged one is set aside as `<path>.damaged-<date>`, and what can be read of it is in
     /// the new file. A power cut in between leaves one or the other: the new file is complete before names change.
     static func openOrRecover(
-        _ path: String, maxSize: Int64, at time: WallTime, fileSystem: String? = nil,
+        _ path: String, maxSize: Int64, at time: WallTime, known: KnownOutbox = KnownOutbox(),
+        fileSystem: String? = nil,
         written: WriteCounters = WriteCounters()
     ) throws(StorageError) -> (file: OutboxFile, recovery: OutboxRecovery?) {
         let spare = path + ".recovering"
@@ -35,18 +38,18 @@ extension OutboxFile {
         } catch {
             if !error.isDamage { throw error }
         }
-        let recovery = try replace(path, maxSize: maxSize, at: time, fileSystem: fileSystem)
+        let recovery = try replace(path, maxSize: maxSize, at: time, known: known, fileSystem: fileSystem)
         let file = try open(path, access: .create, maxSize: maxSize, fileSystem: fileSystem, written: written)
         return (file, recovery)
     }
 
     /// Sets a damaged file aside and puts what can be read of it in its place. Nobody may have it open.
     static func replace(
-        _ path: String, maxSize: Int64, at time: WallTime, fileSystem: String? = nil
+        _ path: String, maxSize: Int64, at time: WallTime, known: KnownOutbox, fileSystem: String? = nil
     ) throws(StorageError) -> OutboxRecovery {
         let spare = path + ".recovering"
         remove(spare)
-        var recovery = try recover(path, to: spare, fileSystem: fileSystem)
+        var recovery = try recover(path, to: spare, known: known, fileSystem: fileSystem)
         let aside = freeName(path, time)
         // The log belongs to its file, by name; its index does not outlive it.
         (path + "-shm").withCString { _ = unlink($0) }
@@ -64,8 +67,14 @@ extension OutboxFile {
     public static func recover(
         _ path: String, to copy: String, fileSystem: String? = nil
     ) throws(StorageError) -> OutboxRecovery {
+        try recover(path, to: copy, known: KnownOutbox(), fileSystem: fileSystem)
+    }
+
+    private static func recover(
+        _ path: String, to copy: String, known: KnownOutbox, fileSystem: String?
+    ) throws(StorageError) -> OutboxRecovery {
         let target = try open(copy, access: .create, fileSystem: fileSystem)
-        let salvage = Salvage(path, into: target, fileSystem: fileSystem)
+        let salvage = Salvage(path, into: target, known: known, fileSystem: fileSystem)
         let recovery = try salvage.run()
         try target.database.checkpoint(truncating: true)
         return recovery

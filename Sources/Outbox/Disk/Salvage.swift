@@ -15,22 +15,32 @@ final class Salvage {
     private var hasLost = false
     /// Records that the file had, as it says itself.
     private var count: Int64?
+    private var names: DiskNames
+    /// Of the file that is read, where they are known.
+    private var identity: String?
+    private var next: Int64?
+    /// The highest position of a record that was taken.
+    private var highest: Int64 = 0
 
     /// Positions that are skipped at once behind an unreadable one; a page has some dozens of records.
     private static var step: Int64 { 8 }
     /// Skips in a row, after which they become longer.
     private static var patience: Int { 4_096 }
 
-    init(_ path: String, into target: OutboxFile, fileSystem: String?) {
+    /// - Parameter known: holds against what the file says.
+    init(_ path: String, into target: OutboxFile, known: KnownOutbox, fileSystem: String?) {
         self.path = path
         self.target = target
         self.fileSystem = fileSystem
+        names = known.names
+        if known.identity.utf8.isEmpty { return }
+        identity = known.identity
+        next = known.next
     }
 
     /// - Throws: errors of the target alone.
     func run() throws(StorageError) -> OutboxRecovery {
-        var next: Int64 = 1
-        if let source = open(path) { next = try copy(from: source) }
+        if let source = open(path) { try copy(from: source) }
         if result.recovered == 0 {
             // Perhaps for want of the first page alone.
             let patched = target.path + ".patched"
@@ -38,13 +48,10 @@ final class Salvage {
             try target.database.checkpoint(truncating: true)
             if FirstPage.copy(path, with: target.path, to: patched), let source = open(patched) {
                 result.damaged = 0
-                next = max(next, try copy(from: source))
+                try copy(from: source)
             }
         }
-        try target.commit { () throws(StorageError) in
-            // Beyond all that were ever given out: what was read may not be the last.
-            try target.noteChange(count: 0, next: next + 1_000_000)
-        }
+        try conclude()
         result.lost = count.map { max($0 - result.recovered, result.damaged) }
         if !hasLost { result.lostAfter = lastTime }
         return result
@@ -54,6 +61,30 @@ final class Salvage {
     private func noteLoss() {
         if !hasLost { result.lostAfter = lastTime }
         hasLost = true
+    }
+
+    /// The records have kept their positions, so whoever has delivered all up to one means the same records: it is the same
+    /// outbox. Unless nothing tells any more which one it was: then its positions say nothing of another's.
+    private func conclude() throws(StorageError) {
+        let mark = names.mark?.mark
+        var from = highest + 1
+        if let next {
+            // Beyond all that were ever given out: what was read may not be the last.
+            from = max(from, next) + 1_000_000
+        } else if identity != nil || mark != nil {
+            from = OutboxMark.start(of: max(mark?.epoch ?? 0, OutboxMark.epoch(of: highest)) + 1)
+        }
+        let own = identity ?? mark?.identity
+        result.isIdentityKept = own != nil
+        try target.commit { () throws(StorageError) in
+            if let own {
+                let update = try target.database.prepare("UPDATE state SET identity=?")
+                try update.bind(1, own)
+                try update.run()
+                try target.noteMark(OutboxMark(identity: own, next: from))
+            }
+            try target.noteChange(count: 0, next: from)
+        }
     }
 
     private func open(_ path: String) -> Database? {
@@ -69,26 +100,22 @@ final class Salvage {
         }
     }
 
-    /// - Returns: the highest position that is known of.
-    private func copy(from source: Database) throws(StorageError) -> Int64 {
-        var names = DiskNames()
-        var identity: String?
-        var highest: Int64 = 0
+    private func copy(from source: Database) throws(StorageError) {
         attempt { () throws(StorageError) in
             let query = try source.prepare("SELECT number,name FROM names")
             while try query.step() {
                 names.add(DiskNames.Entry(number: Int(truncatingIfNeeded: query.integer(0)), text: query.text(1)))
             }
         }
-        attempt { () throws(StorageError) in
-            let query = try source.prepare("SELECT identity,next FROM state")
-            if try query.step() {
+        if identity == nil {
+            attempt { () throws(StorageError) in
+                let query = try source.prepare("SELECT identity,next FROM state")
+                guard try query.step(), query.text(0).utf8.count == 16 else { return }
                 identity = query.text(0)
-                let next = query.integer(1)
-                if next > 0, next <= OutboxFile.highestPosition { highest = next - 1 }
+                if query.integer(1) > 0, query.integer(1) <= OutboxFile.highestPosition { next = query.integer(1) }
             }
         }
-        var last = highest
+        var last = (next ?? 1) - 1
         attempt { () throws(StorageError) in
             last = max(last, try source.number("SELECT max(position) FROM records"))
             last = min(last, OutboxFile.highestPosition)
@@ -99,22 +126,16 @@ final class Salvage {
             if number > 0, number <= last { count = number }
         }
         let kept = names
-        let identityKept = identity
         try target.commit { () throws(StorageError) in
             for entry in kept.entries where entry.number > 0 && entry.number <= DiskNames.largest {
                 try target.add(entry)
-            }
-            if let identityKept, identityKept.utf8.count == 16 {
-                let update = try target.database.prepare("UPDATE state SET identity=?")
-                try update.bind(1, identityKept)
-                try update.run()
             }
         }
         var from: Int64 = Int64.min
         var failures = 0
         var step = Self.step
         while true {
-            let (reached, isDone) = try copyBatch(from: source, from, names)
+            let (reached, isDone) = try copyBatch(from: source, from)
             if isDone { break }
             if let reached {
                 from = reached + 1
@@ -143,13 +164,12 @@ final class Salvage {
                 for gap in gaps where kept.text(gap.topic) != nil && gap.count > 0 { try target.note(gap) }
             }
         }
-        return max(highest, last)
     }
 
     /// Copies up to 1,000 records.
     /// - Returns: the position reached, `nil` when not even one could be read; and whether that was the end.
     private func copyBatch(
-        from source: Database, _ from: Int64, _ names: DiskNames
+        from source: Database, _ from: Int64
     ) throws(StorageError) -> (reached: Int64?, isDone: Bool) {
         var reached: Int64?
         var isDone = false
@@ -168,7 +188,7 @@ final class Salvage {
                     // Out of order: the tree itself is damaged here.
                     if query.integer(0) < max(from, reached ?? from) { break }
                     reached = query.integer(0)
-                    guard let item = item(query, names) else {
+                    guard let item = item(query) else {
                         damaged += 1
                         noteLoss()
                         continue
@@ -177,6 +197,7 @@ final class Salvage {
                         try target.insert(item)
                         copied += 1
                         lastTime = WallTime(nanoseconds: item.time &* 1_000_000)
+                        highest = max(highest, item.position)
                     } catch let error {
                         // The target's, not the source's.
                         failure = error
@@ -188,14 +209,14 @@ final class Salvage {
                 isDone = false
             }
             if let failure { throw failure }
-            try target.noteChange(count: Int64(copied), next: (reached ?? 0) + 1)
+            try target.noteChange(count: Int64(copied), next: highest + 1)
         }
         result.recovered += Int64(copied)
         result.damaged += damaged
         return (reached, isDone)
     }
 
-    private func item(_ query: Statement, _ names: DiskNames) -> StoreItem? {
+    private func item(_ query: Statement) -> StoreItem? {
         let origin = Int(truncatingIfNeeded: query.integer(1))
         let topic = Int(truncatingIfNeeded: query.integer(4))
         guard let originText = names.text(origin), let topicText = names.text(topic), query.integer(0) > 0 else {

@@ -49,6 +49,35 @@ import Testing
         #expect(try bench.stored() == ["pi/b1/2 always"])
     }
 
+    /// An fsync that hangs is nobody's error, and nothing is sent: somebody has to be told.
+    @Test func aDiskThatDoesNotAnswerIsSaidOnce() {
+        let bench = DiskBench { $0.durability = .always }
+        func said(_ part: String) -> [String] { bench.lines.lines.filter { $0.contains(part) } }
+        bench.append(0..<10)
+        bench.pass(.seconds(60))
+        #expect(said("answer") == [])
+        #expect(bench.transport.log.count == 10)
+        for time in 1...2 {
+            bench.append(0..<10)
+            bench.loop.advance(by: .milliseconds(5_100))
+            // Asked after `commit_every`, 200 ms.
+            #expect(said("has not answered").count == time - 1)
+            #expect(bench.status.state == .up)
+            bench.loop.advance(by: .milliseconds(200))
+            bench.append(10..<20)
+            bench.loop.advance(by: .seconds(60))
+            #expect(said("outbox.db has not answered for 5 s").count == time)
+            #expect(bench.status.state == .silent)
+            #expect(bench.status.silences == UInt64(time))
+            #expect(bench.transport.log.count == 20 * time - 10)
+            bench.queue.run()
+            #expect(said("answers again, after 65 s").count == time)
+            #expect(bench.status.state == .up)
+            #expect(bench.transport.log.count == 20 * time + 10)
+        }
+        #expect(said("error: ").count == 2)
+    }
+
     /// kill -9 at any moment: what was offered is on the disk or was acknowledged.
     @Test func nothingThatWasSentIsLost() throws {
         let folder = Folder()

@@ -280,6 +280,68 @@ import Testing
         #expect(isDone)
     }
 
+    /// A card that wears out is remounted read-only: what is on it goes out, though nothing can be deleted.
+    @Test(arguments: [SQLITE_READONLY, SQLITE_FULL])
+    func aDiskThatCanOnlyBeReadIsDrained(_ code: Int32) throws {
+        #expect(RecordingFileSystem.isRegistered)
+        defer { RecordingFileSystem.failure = 0 }
+        let folder = Folder()
+        do {
+            let bench = DiskBench(folder, room: 0, fileSystem: RecordingFileSystem.name)
+            bench.append(0..<3_000)
+            bench.stop()
+        }
+        let bench = DiskBench(folder, boot: "b2", room: 0, fileSystem: RecordingFileSystem.name) {
+            $0.durability = .always
+        }
+        RecordingFileSystem.failure = code
+        bench.append("live")
+        bench.pass(.seconds(1))
+        bench.deliverAll()
+        #expect(bench.transport.log.filter { $0 != "live" } == (0..<3_000).map { "\($0)" })
+        #expect(bench.transport.log.filter { $0 == "live" }.count == 1)
+        #expect(bench.status.state == .down)
+        #expect(try bench.stored().count == 3_000)
+        #expect(bench.lines.lines.filter { $0.contains("going on from memory") }.count == 1)
+        RecordingFileSystem.failure = 0
+        bench.pass(.seconds(11))
+        #expect(try bench.stored() == [])
+        #expect(bench.transport.log.count == 3_001)
+    }
+
+    /// Neither written nor read: asked again every 10 s, not without a pause.
+    @Test func aDiskThatCannotBeReadEitherIsLeftAlone() throws {
+        #expect(RecordingFileSystem.isRegistered)
+        defer {
+            RecordingFileSystem.failure = 0
+            RecordingFileSystem.readFailure = 0
+        }
+        let folder = Folder()
+        do {
+            let bench = DiskBench(folder, room: 0, fileSystem: RecordingFileSystem.name)
+            for number in 0..<1_000 { bench.append("\(number) " + String(repeating: "x", count: 400)) }
+            bench.stop()
+        }
+        let bench = DiskBench(folder, boot: "b2", fileSystem: RecordingFileSystem.name) { $0.durability = .always }
+        RecordingFileSystem.failure = SQLITE_IOERR
+        RecordingFileSystem.readFailure = SQLITE_IOERR
+        bench.transport.deliverAll()
+        bench.append("live")
+        bench.pass(.seconds(1))
+        bench.transport.deliverAll()
+        #expect(bench.transport.log.last == "live")
+        let jobs = bench.queue.jobs
+        bench.pass(.seconds(50))
+        bench.transport.deliverAll()
+        #expect(bench.queue.jobs - jobs <= 10)
+        #expect(bench.transport.log.count < 1_000)
+        RecordingFileSystem.failure = 0
+        RecordingFileSystem.readFailure = 0
+        bench.pass(.seconds(11))
+        bench.deliverAll()
+        #expect(bench.transport.log.filter { $0 != "live" }.count == 1_000)
+    }
+
     @Test func aDiskThatIsNotThereAtTheStart() throws {
         let folder = Folder()
         let bench = DiskBench(folder, fileSystem: "no such layer")

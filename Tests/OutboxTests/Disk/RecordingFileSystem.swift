@@ -15,6 +15,8 @@ final class RecordingFileSystem: @unchecked Sendable {
     nonisolated(unsafe) static var steps: [Step] = []
     /// Writes fail with this code while it is not 0.
     nonisolated(unsafe) static var failure: Int32 = 0
+    /// Reads do, too, with this one.
+    nonisolated(unsafe) static var readFailure: Int32 = 0
     nonisolated(unsafe) private static var below: UnsafeMutablePointer<sqlite3_vfs>?
     nonisolated(unsafe) private static var originals: [UnsafeRawPointer: UnsafePointer<sqlite3_io_methods>] = [:]
     nonisolated(unsafe) private static var tables: [UnsafeRawPointer: UnsafePointer<sqlite3_io_methods>] = [:]
@@ -67,6 +69,10 @@ final class RecordingFileSystem: @unchecked Sendable {
                 RecordingFileSystem.steps.append(.write(name, offset: Int(offset), copy))
             }
             return RecordingFileSystem.original(file)?.pointee.xWrite(file, bytes, count, offset) ?? SQLITE_IOERR
+        }
+        copy.pointee.xRead = { file, bytes, count, offset in
+            if RecordingFileSystem.readFailure != 0 { return RecordingFileSystem.readFailure }
+            return RecordingFileSystem.original(file)?.pointee.xRead(file, bytes, count, offset) ?? SQLITE_IOERR
         }
         copy.pointee.xTruncate = { file, size in
             if RecordingFileSystem.failure != 0 { return RecordingFileSystem.failure }

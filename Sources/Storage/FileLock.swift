@@ -1,21 +1,21 @@
 import CShim
 import Platform
-import Storage
 
-/// Keeps a second agent off an outbox's file: both would give the same positions to different records, and each would
-/// send what the other has stored.
+/// Keeps a second agent off a file that only one may write. Both would give the same numbers to different things: the
+/// outbox's positions to records, the claims' sequences to commands; and each would do what the other has taken on.
 ///
 /// It is a lock (`flock(2)`) on an empty file beside it, `<path>.lock`, which ends with the process, however that ends.
 /// The database itself stays open to all who look at it: SQLite's own locks hold for a transaction only.
-final class FileLock {
+public final class FileLock {
     private let descriptor: Descriptor
 
     private init(_ descriptor: Descriptor) { self.descriptor = descriptor }
 
-    /// Takes the lock for the file at `path`.
-    /// - Returns: `nil` where there are no locks: that is no reason to have no outbox.
+    /// Takes the lock for the file at `path`; it is held for as long as the result lives.
+    /// - Parameter setting: what in the configuration names the file, for the error, such as `outbox.path`.
+    /// - Returns: `nil` where there are no locks, or no such folder: the file itself will tell what is wrong.
     /// - Throws: `StorageError` with `isBusy` when another has it.
-    static func take(_ path: String) throws(StorageError) -> FileLock? {
+    public static func take(_ path: String, setting: StaticString) throws(StorageError) -> FileLock? {
         let name = path + ".lock"
         do throws(SystemError) {
             let descriptor = try Descriptor.open(name, flags: O_RDWR | O_CREAT)
@@ -25,7 +25,8 @@ final class FileLock {
             guard error.code == EAGAIN else { return nil }
             throw StorageError(
                 file: path, operation: "lock", code: 5,
-                reason: "another agent has it; stop that one, or give this one an outbox.path of its own")
+                reason: joined(
+                    "another agent has it; stop that one, or give this one a different ", String(setting)))
         }
     }
 }
