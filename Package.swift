@@ -50,7 +50,7 @@ let package = Package(
 
         stage("Platform", ["CShim"]),
         stage("Configuration", ["Platform", "CYAML", "CShim"], links: ["yaml"]),
-        stage("Hardware", ["Platform", "CShim", "CI2C"], links: ["i2c"]),
+        stage("Hardware", ["Platform", "Configuration", "CShim", "CI2C"], links: ["i2c"]),
         stage("Records", ["Platform", "Configuration", "CShim"]),
         stage("Filters", ["Platform", "Records", "Configuration"]),
         stage(

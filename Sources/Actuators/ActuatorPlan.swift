@@ -39,6 +39,24 @@ public struct AddressClaim: Equatable, Sendable {
     }
 }
 
+/// The chip that a driver on a bus is for.
+public struct ExpectedChip: Sendable {
+    /// The driver's name, as `KnownChip.actuator` has it.
+    public let driver: StaticString
+    /// Those that it can have.
+    public let addresses: ClosedRange<UInt8>
+    /// Registers that hold these values whatever the chip is doing; none where it has no such registers.
+    public var signature: [(register: UInt8, value: UInt8)] = []
+
+    public init(
+        _ driver: StaticString, addresses: ClosedRange<UInt8>, signature: [(register: UInt8, value: UInt8)] = []
+    ) {
+        self.driver = driver
+        self.addresses = addresses
+        self.signature = signature
+    }
+}
+
 /// How a driver is made, and where it runs.
 public enum OutputMaker {
     /// On the loop; its calls never block.
@@ -60,6 +78,9 @@ public struct DriverPlan {
 
     /// The longest time away from the safe value that the driver's own keys allow (`pulse`), as `max_on`.
     public var longest: Interval?
+
+    /// What must answer at `addresses`; `nil` for a driver without any.
+    public var chip: ExpectedChip?
 
     /// A file or folder that must be there for the driver to work, such as a PWM chip's.
     public var path: String?
@@ -192,7 +213,7 @@ extension ActuatorPlan {
     /// The shortest and the longest `max_on`.
     public static var maxOnRange: ClosedRange<Interval> { Interval.milliseconds(1)...Interval.seconds(366 * 86_400) }
 
-    /// What a later version will know. Accepting it now would promise a protection that is not there.
+    /// What a later version will know.
     private static var later: [StaticString] {
         ["priority", "link_loss", "depends_on"]
     }
@@ -203,16 +224,20 @@ extension ActuatorPlan {
     public static func decode(_ reader: Reader, chips: SharedChips = SharedChips()) -> ActuatorPlan? {
         let id = reader.requiredString("id")
         let entries = DriverEntry.all
-        // `requiredString` tells what is missing, `choice` what is wrong.
-        let index = reader.requiredString("driver") == nil ? nil : reader.choice("driver", entries.map { $0.name })
+        let index = reader.requiredChoice("driver", entries.map { $0.name })
         let maxOn = reader.interval("max_on", in: maxOnRange)
         let restraints = Restraints.decode(reader, maxOn: maxOn)
-        for key in later where reader.has(key) {
-            reader.diagnostics.report(
-                reader.mark(of: key), joined(reader.path, ".", string(key), ": not in this version"))
+        reader.refuseLater(later)
+        guard let index else {
+            // The other keys are the driver's: only those that none of them knows are wrong for certain.
+            for entry in entries {
+                let rehearsal = reader.rehearsal()
+                _ = entry.decode(rehearsal, SharedChips())
+                reader.learn(from: rehearsal)
+            }
+            reader.finish()
+            return nil
         }
-        // Without a driver nobody knows which other keys are right.
-        guard let index else { return nil }
         let driver = entries[index].decode(reader, chips)
         reader.finish()
         guard let id, let driver else { return nil }

@@ -41,13 +41,16 @@ public struct ValueScale: Equatable, Sendable {
 }
 
 /// Reads `min` and `max`, the range of an actuator's values.
-/// - Returns: `nil` when `min` is not below `max`; that was reported.
+/// - Returns: `nil` when one is wrong, or `min` not below `max`; that was reported.
 func numberRange(_ reader: Reader, _ standard: ClosedRange<Double>) -> ClosedRange<Double>? {
     let limits = -1e15...1e15
-    let lowest = reader.number("min", in: limits) ?? standard.lowerBound
-    let highest = reader.number("max", in: limits) ?? standard.upperBound
-    if lowest < highest { return lowest...highest }
+    let least = reader.number("min", in: limits)
+    let most = reader.number("max", in: limits)
+    // Without the range nobody knows whether `safe` is right.
     _ = reader.node("safe")
+    if least == nil && reader.has("min") || most == nil && reader.has("max") { return nil }
+    let (lowest, highest) = (least ?? standard.lowerBound, most ?? standard.upperBound)
+    if lowest < highest { return lowest...highest }
     reader.diagnostics.report(
         reader.mark(of: reader.has("max") ? "max" : "min"),
         joined(reader.path, ": min is ", shown(.number(lowest)), " and max is ", shown(.number(highest))),

@@ -157,11 +157,9 @@ private struct AgentDecoder {
         let heartbeat = root.mapping("heartbeat").flatMap { HeartbeatSettings.decode($0) }
         let stopWithin = root.interval("stop_within", in: .milliseconds(100)...Interval.seconds(3_600))
         let level = root.mapping("log").map { decodeLevel($0) } ?? .info
-        if root.has("http") {
-            diagnostics.report(root.mark(of: "http"), "http is not in this version: leave it out")
-        }
+        root.refuseLater(["http"])
         root.finish()
-        checkClaims(sensors, actuators, buses, heartbeat)
+        ClaimCheck(diagnostics).check(sensors, actuators, buses, heartbeat)
         if !diagnostics.isEmpty { return nil }
         guard let kafka else { return nil }
         return AgentSettings(
@@ -228,35 +226,37 @@ private struct AgentDecoder {
         return choice.map { levels[$0] } ?? .info
     }
 
-    private struct Bus {
-        let settings: BusSettings
-        let mark: Mark
-    }
-
     /// `buses: { NAME: { path: /dev/i2c-1 } }`, or `{ simulated: true }`.
-    private func decodeBuses() -> [Bus] {
+    private func decodeBuses() -> [MarkedBus] {
         guard let reader = root.mapping("buses") else { return [] }
-        var buses: [Bus] = []
+        var buses: [MarkedBus] = []
         for entry in reader.entries() {
             let bus = Reader(entry.value, path: "buses.\(entry.key.text)", diagnostics: diagnostics)
-            let path = bus.string("path")
+            let path = bus.nonEmpty("path")
             let simulated = bus.boolean("simulated") ?? false
             let recovery = bus.mapping("recovery").flatMap { RecoveryLines.decode($0) }
             bus.finish()
             if recovery != nil && simulated {
                 bus.report("recovery", "is of a simulated bus", expected: "none: it has no lines")
             }
-            if path == nil && !simulated {
+            if entry.key.text.utf8.isEmpty {
+                diagnostics.report(entry.key.mark, "a bus without a name", expected: "a name such as i2c-1")
+            }
+            if !bus.has("path") && !simulated {
                 diagnostics.report(
                     bus.mark, "\(bus.path) has no path", expected: "path: /dev/i2c-1, or simulated: true")
             } else if path != nil && simulated {
                 diagnostics.report(bus.mark, "\(bus.path) has a path and is simulated", expected: "one of them")
-            } else if let path, let twin = buses.first(where: { $0.settings.path.map { sameBytes($0, path) } ?? false })
+            } else if let path,
+                let twin = buses.first(where: {
+                    $0.settings.path.map { sameBytes(normalisedPath($0), normalisedPath(path)) } ?? false
+                })
             {
                 diagnostics.report(bus.mark(of: "path"), "\(bus.path): \(path) is \(twin.settings.name) already")
             }
             buses.append(
-                Bus(settings: BusSettings(name: entry.key.text, path: path, recovery: recovery), mark: entry.key.mark))
+                MarkedBus(
+                    settings: BusSettings(name: entry.key.text, path: path, recovery: recovery), mark: entry.key.mark))
         }
         return buses
     }
@@ -281,71 +281,5 @@ private struct AgentDecoder {
             sensors.append(AgentSettings.SensorSettings(plan: plan, channels: channels, durability: durability))
         }
         return sensors
-    }
-
-    /// Two users of one line, or of one address on one bus: the second is reported, and names the first.
-    private func checkClaims(
-        _ sensors: [AgentSettings.SensorSettings], _ actuators: [ActuatorPlan], _ buses: [Bus],
-        _ heartbeat: HeartbeatSettings?
-    ) {
-        var lines: [(reference: LineReference, user: String)] = []
-        for bus in buses {
-            guard let recovery = bus.settings.recovery else { continue }
-            claimLine(recovery.scl, bus.mark, "bus \(bus.settings.name)", &lines)
-            claimLine(recovery.sda, bus.mark, "bus \(bus.settings.name)", &lines)
-        }
-        var addresses: [(claim: AddressClaim, user: String)] = []
-        for sensor in sensors {
-            let user = "sensor \(sensor.plan.id)"
-            if case .onBus(let bus, let mark, _) = sensor.plan.make { checkBus(bus, mark, user, buses) }
-            for claim in sensor.plan.claims {
-                switch claim {
-                case .line(let reference, let mark): claimLine(reference, mark, user, &lines)
-                case .address(let bus, let address, let mark):
-                    claimAddress(AddressClaim(bus: bus, address: address, mark: mark), user, &addresses)
-                }
-            }
-        }
-        for actuator in actuators {
-            let user = "actuator \(actuator.id)"
-            if let bus = actuator.driver.bus { checkBus(bus.name, bus.mark, user, buses) }
-            for claim in actuator.claims { claimLine(claim.reference, claim.mark, user, &lines) }
-            for claim in actuator.driver.addresses { claimAddress(claim, user, &addresses) }
-        }
-        if let heartbeat { claimLine(heartbeat.line, heartbeat.mark, "heartbeat", &lines) }
-    }
-
-    private func checkBus(_ bus: String, _ mark: Mark, _ user: String, _ buses: [Bus]) {
-        if buses.contains(where: { sameBytes($0.settings.name, bus) }) { return }
-        let known = buses.map { $0.settings.name }.joined(separator: ", ")
-        diagnostics.report(
-            mark, "\(user): bus \"\(bus)\" is not under buses",
-            expected: known.utf8.isEmpty ? "buses: { \(bus): { path: /dev/\(bus) } }" : "one of \(known)")
-    }
-
-    private func claimAddress(
-        _ claim: AddressClaim, _ user: String, _ addresses: inout [(claim: AddressClaim, user: String)]
-    ) {
-        if let first = addresses.first(where: { $0.claim.excludes(claim) }) {
-            let output = claim.output.map { " output \($0)" } ?? ""
-            diagnostics.report(
-                claim.mark,
-                "\(user): address \(hexadecimal(claim.address))\(output) on \(claim.bus) is used by \(first.user) already"
-            )
-        } else {
-            addresses.append((claim, user))
-        }
-    }
-
-    private func claimLine(
-        _ reference: LineReference, _ mark: Mark, _ user: String,
-        _ lines: inout [(reference: LineReference, user: String)]
-    ) {
-        // By their words, in which an offset without a chip is one of gpiochip0.
-        if let first = lines.first(where: { sameBytes($0.reference.description, reference.description) }) {
-            diagnostics.report(mark, "\(user): GPIO \(reference.description) is used by \(first.user) already")
-        } else {
-            lines.append((reference, user))
-        }
     }
 }

@@ -22,9 +22,11 @@ public final class HardwareCheck {
         }
     }
 
-    private let settings: AgentSettings
-    private let hardware: any Hardware
+    let settings: AgentSettings
+    let hardware: any Hardware
     private let sampler: Sampler
+    /// The lines that were looked at so far.
+    private var lines: [(info: LineInfo, reference: LineReference, user: String)] = []
 
     private init(_ settings: AgentSettings, _ hardware: any Hardware, _ sampler: Sampler) {
         self.settings = settings
@@ -33,7 +35,7 @@ public final class HardwareCheck {
     }
 
     /// Measures every sensor, looks at every line, and calls `completion` with what was found, in the order of the
-    /// configuration: buses, sensors, actuators. It always comes to an end.
+    /// configuration: buses, sensors, actuators, heartbeat. It always comes to an end.
     /// - Returns: what must be kept until then.
     /// - Throws: `SystemError` when a thread is not to be had.
     public static func start(
@@ -53,22 +55,45 @@ public final class HardwareCheck {
     deinit { sampler.stop() }
 
     private func devices(_ readings: [SensorReading]) -> [Device] {
+        // What the sensors had is free from here on.
+        sampler.stop()
         var devices: [Device] = []
-        for bus in settings.buses { devices.append(Device(name: joined("bus ", bus.name), error: problem(with: bus))) }
+        for bus in settings.buses {
+            let name = joined("bus ", bus.name)
+            var error = problem(with: bus)
+            if let recovery = bus.recovery {
+                for line in [recovery.sda, recovery.scl] {
+                    let problem = problem(with: line, of: name).map { joined("recovery: ", $0) }
+                    error = error ?? problem
+                }
+            }
+            devices.append(Device(name: name, error: error))
+        }
         for index in 0..<min(readings.count, settings.sensors.count) {
             let plan = settings.sensors[index].plan
+            let name = joined("sensor ", plan.id)
             var error: String?
             if case .failed(let failure) = readings[index].outcome, !failure.isOwnLine {
                 error = explanation(of: failure, plan)
             }
-            devices.append(Device(name: joined("sensor ", plan.id), error: error))
+            for case .line(let line, _) in plan.claims {
+                let problem = problem(with: line, of: name)
+                error = error ?? problem
+            }
+            devices.append(Device(name: name, error: error))
         }
         for actuator in settings.actuators {
+            let name = joined("actuator ", actuator.id)
             var error: String?
-            for claim in actuator.claims { error = problem(with: claim.reference) ?? error }
-            for claim in actuator.driver.addresses where error == nil { error = problem(with: claim) }
+            for claim in actuator.claims { error = problem(with: claim.reference, of: name) ?? error }
+            for claim in actuator.driver.addresses where error == nil {
+                error = problem(with: claim, actuator.driver.chip)
+            }
             if let path = actuator.driver.path, access(path, F_OK) != 0 { error = joined(path, ": not there") }
-            devices.append(Device(name: joined("actuator ", actuator.id), error: error))
+            devices.append(Device(name: name, error: error))
+        }
+        if let heartbeat = settings.heartbeat {
+            devices.append(Device(name: "heartbeat", error: problem(with: heartbeat.line, of: "heartbeat")))
         }
         return devices
     }
@@ -76,101 +101,27 @@ public final class HardwareCheck {
     private func problem(with bus: BusSettings) -> String? {
         do throws(SystemError) {
             _ = try hardware.openBus(bus)
+            return nil
         } catch {
             return joined(error.description, error.busRemedy.map { joined("; ", $0) } ?? "")
         }
-        guard let lines = bus.recovery else { return nil }
-        return (problem(with: lines.sda) ?? problem(with: lines.scl)).map { joined("recovery: ", $0) }
     }
 
-    private func problem(with line: LineReference) -> String? {
+    /// Whether the line is there, and neither another user's in this configuration, by whatever name, nor somebody else's.
+    private func problem(with line: LineReference, of user: String) -> String? {
         do throws(GPIOError) {
-            try hardware.gpio.inspect(line)
-            return nil
+            let info = try hardware.gpio.inspect(line)
+            if let first = lines.first(where: { $0.info.isSameLine(as: info) }) {
+                return joined(
+                    "GPIO ", line.description, " is the line of ", first.user, ", too (GPIO ",
+                    first.reference.description, "): both are line ", decimal(Int64(info.offset)), " of ", info.chip)
+            }
+            lines.append((info, line, user))
+            guard let consumer = info.consumer else { return nil }
+            throw GPIOError(line: line, cause: .busy(consumer: consumer))
         } catch {
             return error.isOwnLine ? nil : error.description
         }
-    }
-
-    /// Whether an actuator's chip answers: reading a byte changes nothing in any of them.
-    private func problem(with claim: AddressClaim) -> String? {
-        guard let settings = settings.buses.first(where: { sameBytes($0.name, claim.bus) }) else { return nil }
-        do throws(SystemError) {
-            let bus = try hardware.openBus(settings)
-            do throws(I2CError) {
-                _ = try bus.readByte(claim.address)
-                return nil
-            } catch {
-                return error.description
-            }
-        } catch {
-            // The bus itself says it already.
-            return joined("no bus ", settings.name)
-        }
-    }
-
-    /// The failure in words, with what else can be seen.
-    private func explanation(of failure: SensorError, _ plan: SensorPlan) -> String {
-        let text = failure.description
-        switch failure {
-        case .wrongChip: return joined(text, elsewhere(plan))
-        case .i2c(let error) where error.isNoAcknowledge: return joined(text, elsewhere(plan))
-        case .i2c(let error) where error.code == EBUSY:
-            guard let (bus, address) = place(plan), let path = bus.path,
-                let holder = hardware.holder(of: address, on: path)
-            else { return text }
-            return joined(text, ": ", holder)
-        case .system(let error) where error.code == EACCES:
-            return joined(text, "; ", permissionRemedy(error.subject, group: "root"))
-        default: return text
-        }
-    }
-
-    private func place(_ plan: SensorPlan) -> (bus: BusSettings, address: UInt8)? {
-        for claim in plan.claims {
-            guard case .address(let name, let address, _) = claim,
-                let bus = settings.buses.first(where: { sameBytes($0.name, name) })
-            else { continue }
-            return (bus, address)
-        }
-        return nil
-    }
-
-    /// What answers at the other addresses that the sensor's chip can have, or what the whole bus looks like.
-    private func elsewhere(_ plan: SensorPlan) -> String {
-        guard let (settings, address) = place(plan), let bus = open(settings) else { return "" }
-        let scan = BusScan(bus)
-        if scan.isHeldLow {
-            return "; every address of the bus seems to answer: SDA is held low, or its pull-up resistor is missing"
-        }
-        if scan.failure != nil { return "; the bus times out: is SDA or SCL held low?" }
-        if scan.devices.isEmpty { return "; nothing answers on this bus: is it wired, and has it power?" }
-        guard let addresses = KnownChip.addresses(ofDriver: plan.driver) else { return "" }
-        var found = ""
-        for device in scan.devices where device.state == .answers && addresses.contains(device.address) {
-            if device.address == address || isTaken(device.address, on: settings) { continue }
-            var chip = ""
-            if let recognition = KnownChip.recognise(device.address, on: bus), recognition.isCertain {
-                chip = joined(" (a ", string(recognition.chip.name), ")")
-            }
-            found = joined(
-                found, found.utf8.isEmpty ? "; but something answers at " : ", ", hexadecimal(device.address), chip)
-        }
-        return found
-    }
-
-    private func open(_ settings: BusSettings) -> (any I2CBus)? {
-        do throws(SystemError) { return try hardware.openBus(settings) } catch { return nil }
-    }
-
-    /// Whether another sensor has the address.
-    private func isTaken(_ address: UInt8, on bus: BusSettings) -> Bool {
-        for sensor in settings.sensors {
-            for claim in sensor.plan.claims {
-                if case .address(let name, address, _) = claim, sameBytes(name, bus.name) { return true }
-            }
-        }
-        return false
     }
 }
 

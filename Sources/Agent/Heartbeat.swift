@@ -72,13 +72,11 @@ public struct HeartbeatSettings: Equatable, Sendable {
 
     /// Reads `{ chip: pinctrl-bcm2711, line: 4, period: 1s }`; `nil` when the line is missing or wrong.
     static func decode(_ reader: Reader) -> HeartbeatSettings? {
-        let chip = reader.string("chip")
-        let line = GPIOOutput.line(reader)
+        let line = LineReference.decode(reader)
         let period = reader.interval("period", in: .milliseconds(10)...Interval.seconds(60)) ?? .seconds(1)
         reader.finish()
         return line.map {
-            HeartbeatSettings(
-                line: LineReference(chip: chip, line: $0), mark: reader.mark(of: "line"), period: period)
+            HeartbeatSettings(line: $0, mark: reader.mark(of: "line"), period: period)
         }
     }
 }

@@ -47,7 +47,7 @@ public struct CommandSettings: Equatable, Sendable {
         self.init(topics: ["commands"] + layer + ["commands.\(names.node)"])
     }
 
-    /// What a later version will know. Accepting it now would promise a protection that is not there.
+    /// What a later version will know.
     private static var later: [StaticString] { ["rate_limit", "link_loss", "clock"] }
 
     /// Reads `{ topics: […], replies: replies, max_age: 30s, max_size: 64KiB }` and the keys (`Keyring`); what is absent or
@@ -77,17 +77,14 @@ public struct CommandSettings: Equatable, Sendable {
         if let size = reader.size("max_size", in: 256...1_048_576) { settings.maximumSize = Int(size) }
         settings.keys = Keyring.decode(reader)
         if let count = reader.integer("remember", in: 512...20_000) { settings.remember = Int(count) }
-        settings.path = reader.string("path")
+        settings.path = reader.nonEmpty("path")
         if let topic = reader.topic("state", names) { settings.state = topic }
         if contains(settings.topics, settings.state) {
             reader.report(
                 "state", "is \"\(settings.state)\", which is a topic of commands, too", expected: "a topic of its own")
         }
         if let rule = DisconnectRule.decode(reader) { settings.onDisconnect = rule }
-        for key in later where reader.has(key) {
-            let name = String(key)
-            reader.diagnostics.report(reader.mark(of: key), "\(reader.path).\(name): not in this version")
-        }
+        reader.refuseLater(later)
         reader.finish()
         return settings
     }

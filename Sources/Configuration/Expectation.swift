@@ -4,6 +4,7 @@ import Platform
 enum Expectation {
     case text
     case integer(ClosedRange<Int64>)
+    case address(ClosedRange<UInt8>)
     case number(ClosedRange<Double>)
     case boolean
     case interval(ClosedRange<Interval>)
@@ -17,7 +18,7 @@ enum Expectation {
     /// Whether YAML's quotes make a value something else than this.
     var needsPlainText: Bool {
         switch self {
-        case .integer, .number, .boolean: true
+        case .integer, .address, .number, .boolean: true
         default: false
         }
     }
@@ -27,6 +28,11 @@ enum Expectation {
         switch self {
         case .text: "text"
         case .integer(let range): Self.integer(range, isHexadecimal: Quantity.isHexadecimal(found))
+        case .address(let range): Self.address(range, found)
+        case .number(let range) where range.lowerBound == .leastNormalMagnitude:
+            "a number of more than 0"
+                + (range.upperBound >= Double.greatestFiniteMagnitude
+                    ? "" : " and at most " + Quantity.text(range.upperBound))
         case .number(let range):
             "a number"
                 + Self.range(
@@ -63,6 +69,16 @@ enum Expectation {
             + Self.range(
                 text(range.lowerBound), text(range.upperBound), isOpenBelow: range.lowerBound == .min,
                 isOpenAbove: range.upperBound == .max, brackets: false)
+    }
+
+    /// Data sheets have addresses in hexadecimal, and so have people: whose `0x` is missing gets a hint.
+    private static func address(_ range: ClosedRange<UInt8>, _ found: String) -> String {
+        func text(_ address: UInt8) -> String { (address < 16 ? "0x0" : "0x") + String(address, radix: 16) }
+        var words = "an address from \(text(range.lowerBound)) to \(text(range.upperBound))"
+        if let meant = Quantity.integer("0x" + found).flatMap({ UInt8(exactly: $0) }), range.contains(meant) {
+            words += "; did you mean \(text(meant))?"
+        }
+        return words
     }
 
     private static func range(

@@ -24,6 +24,24 @@ public struct Field {
     /// Any scalar: numbers and booleans are text as they were written.
     public func string() -> String? { scalar(.text)?.text }
 
+    /// A path or a name: any scalar of one byte at least.
+    public func nonEmpty() -> String? {
+        guard let text = string() else { return nil }
+        if !text.utf8.isEmpty { return text }
+        refuse(expected: "text that is not empty")
+        return nil
+    }
+
+    /// A 7-bit address on an I2C bus: decimal, or hexadecimal with `0x`.
+    public func address(in range: ClosedRange<UInt8>) -> UInt8? {
+        guard let scalar = scalar(.address(range)) else { return nil }
+        if let value = Quantity.integer(scalar.text).flatMap({ UInt8(exactly: $0) }), range.contains(value) {
+            return value
+        }
+        refuse(scalar, .address(range))
+        return nil
+    }
+
     /// Decimal, or hexadecimal with `0x`.
     public func integer(in range: ClosedRange<Int64>) -> Int64? {
         guard let scalar = scalar(.integer(range)) else { return nil }

@@ -62,6 +62,15 @@ public indirect enum Node: Sendable {
         private var isNullWord: Bool { text.isOneOf(["~", "null", "Null", "NULL"]) }
     }
 
+    /// A `${…}` in it, or somewhere below it, failed, which was reported.
+    var isBroken: Bool {
+        switch self {
+        case .scalar(let scalar): scalar.isBroken
+        case .sequence(let nodes, _): nodes.contains { $0.isBroken }
+        case .mapping(let entries, _): entries.contains { $0.value.isBroken }
+        }
+    }
+
     public var mark: Mark {
         switch self {
         case .scalar(let scalar): scalar.mark

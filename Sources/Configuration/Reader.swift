@@ -12,7 +12,13 @@ public final class Reader {
     public let path: String
     private let pairs: [Node.Entry]
     private var known: [StaticString] = []
+    /// Known only to be refused: never suggested.
+    private var refused: [StaticString] = []
     private var isFree = false
+    /// The known keys are those of several kinds of mapping.
+    private var hasLearned = false
+    /// It is no mapping, which was reported: that its keys are missing is no second mistake.
+    private let isWrong: Bool
 
     /// - Parameter node: a problem is reported when it is no mapping; the reader is then empty.
     public init(_ node: Node, path: String, diagnostics: Diagnostics) {
@@ -21,11 +27,49 @@ public final class Reader {
         self.path = path
         if case .mapping(let entries, _) = node {
             pairs = entries
+            isWrong = false
         } else {
             pairs = []
+            isWrong = true
             Field(node, path: path, diagnostics: diagnostics).refuseKind(.mapping)
         }
     }
+
+    private init(rehearsing reader: Reader) {
+        diagnostics = Diagnostics(file: "", limit: 0)
+        mark = reader.mark
+        path = reader.path
+        pairs = reader.pairs
+        isWrong = reader.isWrong
+    }
+
+    /// The same mapping, to try out who knows which of its keys: what is wrong with it goes nowhere.
+    public func rehearsal() -> Reader { Reader(rehearsing: self) }
+
+    /// Knows from now on what `rehearsal` was asked for, too.
+    public func learn(from rehearsal: Reader) {
+        for key in rehearsal.known { know(key) }
+        hasLearned = true
+    }
+
+    /// Refuses keys that only a later version will know: accepting them now would promise what is not there. They are not
+    /// among those that `finish` suggests.
+    public func refuseLater(_ keys: [StaticString]) {
+        for key in keys {
+            refused.append(key)
+            guard let entry = entry(key) else { continue }
+            if case .scalar(let scalar) = entry.value, scalar.isDeliberatelyNull { continue }
+            diagnostics.report(entry.value.mark, "\(path(of: entry.key.text)) is not in this version: leave it out")
+        }
+    }
+
+    /// Whether a `${…}` in it failed, or it is no mapping. That was reported: what follows from it is no second mistake.
+    public var isBroken: Bool {
+        isWrong || pairs.contains { $0.value.isBroken }
+    }
+
+    /// Whether a `${…}` in the value of `key` failed.
+    public func isBroken(_ key: StaticString) -> Bool { entry(key)?.value.isBroken ?? false }
 
     /// Whether there is something to read; also true for a key with nothing behind its colon.
     public func has(_ key: StaticString) -> Bool { field(key) != nil }
@@ -38,7 +82,7 @@ public final class Reader {
 
     /// The value with its path, to be read as one or another type.
     public func field(_ key: StaticString) -> Field? {
-        if !known.contains(where: { $0.utf8Start == key.utf8Start || sameText($0, key) }) { known.append(key) }
+        know(key)
         guard let entry = entry(key) else { return nil }
         if case .scalar(let scalar) = entry.value, scalar.isDeliberatelyNull { return nil }
         return field(entry)
@@ -50,6 +94,16 @@ public final class Reader {
     public func string(_ key: StaticString) -> String? { field(key)?.string() }
     /// Reports a problem and yields `nil` when it is absent.
     public func requiredString(_ key: StaticString) -> String? { required(key, .text)?.string() }
+
+    /// A path or a name: as `string`, but of one byte at least.
+    public func nonEmpty(_ key: StaticString) -> String? { field(key)?.nonEmpty() }
+    /// Reports a problem and yields `nil` when it is absent.
+    public func requiredNonEmpty(_ key: StaticString) -> String? { required(key, .text)?.nonEmpty() }
+
+    /// A 7-bit address on an I2C bus.
+    public func address(_ key: StaticString, in range: ClosedRange<UInt8>) -> UInt8? {
+        field(key)?.address(in: range)
+    }
 
     public func integer(_ key: StaticString, in range: ClosedRange<Int64>) -> Int64? { field(key)?.integer(in: range) }
     public func requiredInteger(_ key: StaticString, in range: ClosedRange<Int64>) -> Int64? {
@@ -136,10 +190,13 @@ public final class Reader {
     /// Reports every key that nobody asked for, with the nearest one that somebody did.
     public func finish() {
         if isFree { return }
-        for entry in pairs where !known.contains(where: { entry.key.text.isEqual(to: $0) }) {
+        for entry in pairs where !isKnown(entry.key.text) {
             let what = "\(path(of: entry.key.text)) is no known key"
             if let near = nearest(to: entry.key.text, among: known) {
                 diagnostics.report(entry.key.mark, "\(what), did you mean \(String(near))?")
+            } else if hasLearned {
+                // Not all of the keys belong together: a list of them would mislead.
+                diagnostics.report(entry.key.mark, what)
             } else if known.isEmpty {
                 diagnostics.report(entry.key.mark, "\(what), there are none here")
             } else {
@@ -152,10 +209,17 @@ public final class Reader {
 
     private func required(_ key: StaticString, _ expectation: Expectation) -> Field? {
         if let field = field(key) { return field }
+        if isWrong { return nil }
         let isWritten = entry(key) != nil
         report(key, isWritten ? "is empty" : "is missing", expected: expectation.words())
         return nil
     }
+
+    private func know(_ key: StaticString) {
+        if !known.contains(where: { $0.utf8Start == key.utf8Start || sameText($0, key) }) { known.append(key) }
+    }
+
+    private func isKnown(_ key: String) -> Bool { key.isOneOf(known) || key.isOneOf(refused) }
 
     private func entry(_ key: StaticString) -> Node.Entry? { pairs.first { $0.key.text.isEqual(to: key) } }
 

@@ -60,7 +60,7 @@ private struct FilterDecoder {
             diagnostics.report(
                 node.mark, "\(path): several filters in one mapping", expected: "a list with one filter in each element"
             )
-        } else if filters.count == before, problems == diagnostics.problems.count {
+        } else if filters.count == before, problems == diagnostics.problems.count, !reader.isBroken {
             diagnostics.report(node.mark, "\(path): no filter", expected: "a filter such as { median: 5 }")
         }
     }
@@ -93,7 +93,7 @@ private struct FilterDecoder {
         let low = reader.number("min", in: any)
         let high = reader.number("max", in: any)
         if low == nil, high == nil {
-            if problems == diagnostics.problems.count {
+            if problems == diagnostics.problems.count, !reader.isBroken {
                 diagnostics.report(reader.mark, "\(reader.path): no bound", expected: "min, max or both")
             }
             return nil

@@ -31,6 +31,28 @@ public struct LineReference: Equatable, Sendable {
         return sameBytes(leftChip, rightChip)
     }
 
+    /// Whether the two are one line as far as their words tell: `/dev/gpiochip1` is `gpiochip1`, and an offset without a chip
+    /// is one of `gpiochip0`. Labels and names are the hardware's to resolve (`GPIO.inspect`).
+    public func isSameLine(as other: LineReference) -> Bool {
+        guard line == other.line else { return false }
+        guard let chip = namedChip, let otherChip = other.namedChip else {
+            return namedChip == nil && other.namedChip == nil
+        }
+        return sameBytes(chip, otherChip)
+    }
+
+    /// The chip as the kernel calls it, if that is how it is named.
+    private var namedChip: String? {
+        guard let chip else {
+            if case .offset = line { return "gpiochip0" }
+            return nil
+        }
+        guard chip.utf8.first == 47 else { return chip }
+        let path = normalisedPath(chip)
+        guard path.hasBeginning("/dev/") else { return path }
+        return String(decoding: Array(path.utf8).dropFirst(5), as: UTF8.self)
+    }
+
     /// Such as `pinctrl-bcm2711 17`, or `GPIO17` where any chip will do.
     public var description: String {
         switch line {
@@ -124,8 +146,8 @@ public protocol GPIO: AnyObject {
     func request(_ line: LineReference, _ settings: LineSettings) throws(GPIOError) -> any GPIOLine
 
     /// Looks at a line without touching it.
-    /// - Throws: `GPIOError` when it is not there, or `busy` when somebody holds it.
-    func inspect(_ line: LineReference) throws(GPIOError)
+    /// - Throws: `GPIOError` when it is not there.
+    func inspect(_ line: LineReference) throws(GPIOError) -> LineInfo
 
     /// All chips with all their lines, in the order of their numbers; nothing is requested.
     func survey() -> [FoundChip]
@@ -133,6 +155,32 @@ public protocol GPIO: AnyObject {
 
 extension GPIO {
     public func survey() -> [FoundChip] { [] }
+}
+
+/// Where a line is, by whatever its reference names it, and who holds it.
+public struct LineInfo: Equatable, Sendable {
+    /// What the kernel calls its chip, such as `gpiochip0`.
+    public let chip: String
+    public let offset: UInt32
+    /// As the kernel knows it; `nil` while the line is free.
+    public let consumer: String?
+
+    public init(chip: String, offset: UInt32, consumer: String? = nil) {
+        self.chip = chip
+        self.offset = offset
+        self.consumer = consumer
+    }
+
+    /// Whether the two are one line.
+    public func isSameLine(as other: LineInfo) -> Bool { offset == other.offset && sameBytes(chip, other.chip) }
+
+    public static func == (left: LineInfo, right: LineInfo) -> Bool {
+        guard left.isSameLine(as: right) else { return false }
+        guard let one = left.consumer, let other = right.consumer else {
+            return left.consumer == nil && right.consumer == nil
+        }
+        return sameBytes(one, other)
+    }
 }
 
 /// A GPIO chip that `survey` has found.

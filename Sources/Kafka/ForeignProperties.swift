@@ -40,7 +40,7 @@ public let javaProperties: [ForeignProperty] = [
     ForeignProperty("partitioner.class", .refused("use partitioner, such as murmur2_random for the Java default")),
     ForeignProperty("partitioner.ignore.keys", .refused("use partitioner: random")),
     ForeignProperty("interceptor.classes", .refused("remove it: there are no Java classes here")),
-    ForeignProperty("metric.reporters", .refused("remove it: metrics are served over HTTP (see http)")),
+    ForeignProperty("metric.reporters", .refused("remove it: there are no Java classes here")),
     ForeignProperty("sasl.jaas.config", .refused("use sasl.username and sasl.password")),
     ForeignProperty("sasl.login.callback.handler.class", .refused("use sasl.oauthbearer.method: oidc")),
     ForeignProperty("sasl.client.callback.handler.class", .refused("use sasl.oauthbearer.method: oidc")),

@@ -8,8 +8,14 @@ public struct Property: Equatable, Sendable {
     public let mark: Mark
     /// Came out of `${…}`.
     public let isSecret: Bool
+    /// A `${…}` in it failed, which was reported: it has no value to check.
+    let isBroken: Bool
 
-    public init(name: String, value: String, mark: Mark = Mark(line: 1, column: 1), isSecret: Bool = false) {
+    public init(
+        name: String, value: String, mark: Mark = Mark(line: 1, column: 1), isSecret: Bool = false,
+        isBroken: Bool = false
+    ) {
+        self.isBroken = isBroken
         self.name = name
         self.value = value
         self.mark = mark
@@ -104,20 +110,24 @@ public struct KafkaSettings: Equatable, Sendable {
         let name = entry.key.text
         switch entry.value {
         case .scalar(let scalar):
-            return Property(name: name, value: scalar.text, mark: scalar.mark, isSecret: scalar.isSecret)
+            return Property(
+                name: name, value: scalar.text, mark: scalar.mark, isSecret: scalar.isSecret, isBroken: scalar.isBroken)
         case .sequence(let nodes, let mark):
             // A list reads better than commas, for bootstrap.servers above all.
             var texts: [String] = []
             var isSecret = false
+            var isBroken = false
             for case .scalar(let scalar) in nodes {
                 texts.append(scalar.text)
                 isSecret = isSecret || scalar.isSecret
+                isBroken = isBroken || scalar.isBroken
             }
             if texts.count != nodes.count {
                 diagnostics.report(mark, "\(name): a list within a list", expected: "a value or a list of values")
                 return nil
             }
-            return Property(name: name, value: texts.joined(separator: ","), mark: mark, isSecret: isSecret)
+            return Property(
+                name: name, value: texts.joined(separator: ","), mark: mark, isSecret: isSecret, isBroken: isBroken)
         case .mapping(_, let mark):
             diagnostics.report(
                 mark, "\(name): a mapping", expected: "a value; property names are written whole, with their dots")

@@ -82,12 +82,7 @@ public struct OutboxSettings: Equatable, Sendable {
     public static func decode(_ reader: Reader, durability: Durability = .spill) -> OutboxSettings {
         var settings = OutboxSettings()
         settings.durability = reader.field("durability").flatMap { Durability.decode($0) } ?? durability
-        if let path = reader.string("path") {
-            settings.path = path
-            if path.utf8.isEmpty {
-                reader.report("path", "is empty", expected: "a file, such as /var/lib/kedge/outbox.db")
-            }
-        }
+        settings.path = reader.nonEmpty("path")
         if let memory = reader.size("max_memory", in: memoryRange) { settings.maxMemory = Int(memory) }
         if let size = reader.size("max_size", in: sizeRange) { settings.maxSize = size }
         if let after = reader.interval("spill_after", in: .milliseconds(100) ... .seconds(3_600)) {

@@ -53,6 +53,18 @@ extension String {
         return text.withUTF8 { text in literal.withUTF8Buffer { sameBytes(text, $0) } }
     }
 
+    /// Whether its first bytes are those of a literal.
+    @inline(never)
+    public func hasBeginning(_ literal: StaticString) -> Bool {
+        var text = self
+        return text.withUTF8 { text in
+            literal.withUTF8Buffer { beginning in
+                text.count >= beginning.count
+                    && sameBytes(UnsafeBufferPointer(rebasing: text.prefix(beginning.count)), beginning)
+            }
+        }
+    }
+
     /// Whether its last bytes are those of a literal.
     @inline(never)
     public func hasEnding(_ literal: StaticString) -> Bool {
@@ -64,6 +76,25 @@ extension String {
             }
         }
     }
+}
+
+/// A path without `.`, `..` and doubled or trailing slashes, so that paths can be compared. Links are not followed.
+public func normalisedPath(_ path: String) -> String {
+    let isAbsolute = path.utf8.first == 47
+    var parts: [String] = []
+    for part in path.utf8.split(separator: 47) {
+        let part = String(decoding: Array(part), as: UTF8.self)
+        if part.isEqual(to: ".") { continue }
+        let isParent = part.isEqual(to: "..")
+        if isParent, let last = parts.last, !last.isEqual(to: "..") {
+            parts.removeLast()
+        } else if !isParent || !isAbsolute {
+            parts.append(part)
+        }
+    }
+    var result = ""
+    for part in parts { result = isAbsolute || !result.utf8.isEmpty ? joined(result, "/", part) : part }
+    return isAbsolute && parts.isEmpty ? "/" : result
 }
 
 /// Whether one of `texts` is the same bytes as `text`.

@@ -88,12 +88,16 @@ public enum Registry {
                 reader.mark(of: "id"), joined("an id of ", decimal(id.utf8.count), " bytes"),
                 expected: "1 to 200 bytes that print")
         }
-        guard reader.has("driver") else {
-            // Reports that it is missing. The other keys are the driver's, so nothing can be said about them.
-            _ = reader.requiredString("driver")
+        guard let choice = reader.requiredChoice("driver", drivers.map { $0.name }) else {
+            // The other keys are the driver's: only those that none of them knows are wrong for certain.
+            for driver in drivers {
+                let rehearsal = reader.rehearsal()
+                _ = driver.decode(rehearsal, every)
+                reader.learn(from: rehearsal)
+            }
+            reader.finish()
             return nil
         }
-        guard let choice = reader.choice("driver", drivers.map { $0.name }) else { return nil }
         let driver = drivers[choice]
         let period = every ?? (driver.isEventDriven ? nil : defaultPeriod)
         let decoded = driver.decode(reader, period)

@@ -87,7 +87,7 @@ import Testing
             ),
             (
                 ["id": "a", "driver": "gpio", "line": "1", "priority": "1"],
-                "actuators[0].priority: not in this version"
+                "actuators[0].priority is not in this version: leave it out"
             ),
             (
                 ["id": "a", "driver": "gpio", "line": "1", "min": "1"],

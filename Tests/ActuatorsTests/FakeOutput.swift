@@ -71,8 +71,9 @@ final class FakeHardware: Hardware, GPIO {
         return line
     }
 
-    func inspect(_ reference: LineReference) throws(GPIOError) {
+    func inspect(_ reference: LineReference) throws(GPIOError) -> LineInfo {
         if let refusal { throw GPIOError(line: reference, cause: refusal) }
+        return LineInfo(chip: "gpiochip0", offset: 0)
     }
 }
 

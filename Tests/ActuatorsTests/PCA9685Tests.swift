@@ -204,7 +204,7 @@ import Testing
                     + "expected the same: the outputs of a chip share it",
                 " actuators[2].channel differs from that of the pca9685 on line 1, "
                     + "expected the same: the outputs of a chip share it",
-                " actuators[3].address is \"0x40\", expected an integer from 0x60 to 0x67",
+                " actuators[3].address is \"0x40\", expected an address from 0x60 to 0x67",
             ])
     }
 }

@@ -90,7 +90,7 @@ import Testing
 
     @Test(arguments: [
         ("line: 16", "actuators[0].line is \"16\""), ("", "actuators[0].line is missing"),
-        ("line: 1, address: 0x28", "actuators[0].address is \"0x28\", expected an integer from 0x20 to 0x27"),
+        ("line: 1, address: 0x28", "actuators[0].address is \"0x28\", expected an address from 0x20 to 0x27"),
         ("line: 1, safe: 2", "actuators[0].safe is \"2\""), ("line: 1, pulse: 0s", "actuators[0].pulse is \"0s\""),
         ("line: 1, channel: 1", "actuators[0].channel is no known key"),
     ]) func problems(keys: String, problem: String) {

@@ -262,7 +262,7 @@ func decode(
         ("http: { listen: 127.0.0.1:8080 }", "3:7: http is not in this version: leave it out"),
         (
             "actuators: [{ id: p, driver: gpio, line: 27, depends_on: level }]",
-            "3:58: actuators[0].depends_on: not in this version"
+            "3:58: actuators[0].depends_on is not in this version: leave it out"
         ),
     ])
     func whatIsNotInThisVersionIsRefusedAndNotOverlooked(_ line: String, _ problem: String) {

@@ -63,6 +63,42 @@ import Testing
                 == ["kedge.yaml:6:49: sensor b: GPIO gpiochip0 4 is used by sensor a already"])
     }
 
+    /// A chip has a name and a path.
+    @Test(arguments: [
+        ("gpiochip1", "/dev/gpiochip1"), ("/dev/gpiochip1", "gpiochip1"), ("gpiochip1", "/dev/./gpiochip1"),
+        ("/dev//gpiochip1", "/dev/../dev/gpiochip1"),
+    ])
+    func aLineOfOneChipInTwoWords(_ first: String, _ second: String) {
+        let found = problems(
+            "sensors: [{ id: a, driver: gpio, chip: \(first), line: 4 }]",
+            "actuators: [{ id: p, driver: gpio, chip: \(second), line: 4 }]")
+        #expect(found.count == 1, "\(found)")
+        #expect(found.first?.hasSuffix("actuator p: GPIO \(second) 4 is used by sensor a already") == true, "\(found)")
+        #expect(
+            problems(
+                "sensors: [{ id: a, driver: gpio, line: 4 }]", "heartbeat: { chip: /dev/gpiochip0, line: 4 }"
+            ).count == 1)
+        #expect(
+            problems(
+                "sensors: [{ id: a, driver: gpio, line: 4 }]", "heartbeat: { chip: /dev/gpiochip1, line: 4 }") == [])
+    }
+
+    @Test(arguments: ["/dev/../dev/i2c-1", "//dev/i2c-1", "/dev/./i2c-1", "/dev/i2c-1/"])
+    func aBusInTwoWords(_ path: String) {
+        #expect(
+            decode(
+                "node: a\nkafka: { all: { bootstrap.servers: b } }\nbuses:\n  x: { path: /dev/i2c-1 }\n  y: { path: \(path) }"
+            ).problems == ["kedge.yaml:5:14: buses.y: \(path) is x already"])
+    }
+
+    @Test func aPWMChannelInTwoWords() {
+        #expect(
+            problems(
+                "actuators:", "- { id: p, driver: pwm, chip: pwmchip0, channel: 1 }",
+                "- { id: q, driver: pwm, chip: /sys/class/pwm//pwmchip0, channel: 1 }"
+            ).count == 1)
+    }
+
     @Test func linesOfTwoChips() {
         #expect(
             problems(

@@ -6,43 +6,44 @@ import Platform
 import TestSupport
 import Testing
 
+/// Hardware whose buses may be refused and whose addresses may be held.
+final class RefusingHardware: Hardware {
+    let simulated: SimulatedHardware
+    var refusal: SystemError?
+    var gpio: any GPIO { simulated.gpio }
+    init(_ loop: any Loop) { simulated = SimulatedHardware(loop: loop) }
+    func openBus(_ settings: BusSettings) throws(SystemError) -> any I2CBus {
+        if let refusal { throw refusal }
+        return try simulated.openBus(settings)
+    }
+    func holder(of address: UInt8, on path: String) -> String? { simulated.holder(of: address, on: path) }
+}
+
+/// Checks a configuration's sensors and actuators.
+func check(
+    _ configuration: String, bus: String = "{ path: /dev/i2c-1 }",
+    _ prepare: (RefusingHardware) throws -> Void = { _ in }
+) throws -> [String: String] {
+    let loop = try EventLoop()
+    let hardware = RefusingHardware(loop)
+    try prepare(hardware)
+    let (settings, problems) = decode(
+        "node: a\nkafka: { all: { bootstrap.servers: b } }\nbuses: { i2c-1: \(bus) }\n"
+            + configuration)
+    #expect(problems == [])
+    var devices: [HardwareCheck.Device]?
+    let check = try HardwareCheck.start(
+        try #require(settings), hardware: hardware, loop: loop, log: LogRecorder().log
+    ) { devices = $0 }
+    #expect(try loop.wait { devices != nil })
+    withExtendedLifetime(check) {}
+    var found: [String: String] = [:]
+    for device in devices ?? [] { found[device.name] = device.error ?? "ok" }
+    return found
+}
+
 /// What `kedge check --hardware` says about hardware that is not as the configuration has it.
 @Suite struct HardwareCheckTests {
-    /// Hardware whose buses may be refused and whose addresses may be held.
-    private final class RefusingHardware: Hardware {
-        let simulated: SimulatedHardware
-        var refusal: SystemError?
-        var gpio: any GPIO { simulated.gpio }
-        init(_ loop: any Loop) { simulated = SimulatedHardware(loop: loop) }
-        func openBus(_ settings: BusSettings) throws(SystemError) -> any I2CBus {
-            if let refusal { throw refusal }
-            return try simulated.openBus(settings)
-        }
-        func holder(of address: UInt8, on path: String) -> String? { simulated.holder(of: address, on: path) }
-    }
-
-    /// Checks a configuration's sensors and actuators.
-    private func check(
-        _ configuration: String, _ prepare: (RefusingHardware) throws -> Void = { _ in }
-    ) throws -> [String: String] {
-        let loop = try EventLoop()
-        let hardware = RefusingHardware(loop)
-        try prepare(hardware)
-        let (settings, problems) = decode(
-            "node: a\nkafka: { all: { bootstrap.servers: b } }\nbuses: { i2c-1: { path: /dev/i2c-1 } }\n"
-                + configuration)
-        #expect(problems == [])
-        var devices: [HardwareCheck.Device]?
-        let check = try HardwareCheck.start(
-            try #require(settings), hardware: hardware, loop: loop, log: LogRecorder().log
-        ) { devices = $0 }
-        #expect(try loop.wait { devices != nil })
-        withExtendedLifetime(check) {}
-        var found: [String: String] = [:]
-        for device in devices ?? [] { found[device.name] = device.error ?? "ok" }
-        return found
-    }
-
     private let bme = "sensors: [{ id: s, driver: bme280, bus: i2c-1, address: 0x76 }]"
 
     @Test func whatAnswersIsOK() throws {

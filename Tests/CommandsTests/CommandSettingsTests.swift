@@ -62,7 +62,7 @@ import Testing
         ("topics", "c.{nod}", "no other placeholders than {node} and {layer}"),
         ("max_age", "0s", "commands.max_age is \"0s\""),
         ("key_file", "/absent", "commands.key_file: open /absent: No such file or directory (errno 2)"),
-        ("rate_limit", "1", "commands.rate_limit: not in this version"),
+        ("rate_limit", "1", "commands.rate_limit is not in this version: leave it out"),
         ("remember", "10", "commands.remember is \"10\""),
         ("state", "commands", "commands.state is \"commands\", which is a topic of commands, too"),
         ("on_disconnect", "safe", "commands.on_disconnect is \"safe\""),

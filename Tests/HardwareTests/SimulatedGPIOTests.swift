@@ -32,6 +32,21 @@ import Testing
         }
     }
 
+    /// One line, whatever it is called.
+    @Test(arguments: [
+        LineReference(chip: nil, line: .offset(17)), LineReference(chip: "gpiochip0", line: .offset(17)),
+        LineReference(chip: "/dev/gpiochip0", line: .name("GPIO17")),
+        LineReference(chip: "pinctrl-bcm2711", line: .name("GPIO17")), LineReference(chip: nil, line: .name("GPIO17")),
+    ])
+    func whereALineIsAndWhoHasIt(_ reference: LineReference) throws {
+        gpio.addChip(name: "gpiochip1", label: "far", lines: ["GPIO17"])
+        #expect(try gpio.inspect(reference) == LineInfo(chip: "gpiochip0", offset: 17))
+        try gpio.occupy(button, by: "spi0 CS0")
+        #expect(try gpio.inspect(reference) == LineInfo(chip: "gpiochip0", offset: 17, consumer: "spi0 CS0"))
+        let far = LineReference(chip: "far", line: .name("GPIO17"))
+        #expect(try gpio.inspect(far) == LineInfo(chip: "gpiochip1", offset: 0))
+    }
+
     private func cause(
         _ line: LineReference, _ settings: LineSettings = LineSettings(direction: .input)
     ) -> GPIOError.Cause? {

@@ -125,8 +125,9 @@ final class FakeGPIO: GPIO {
         return made
     }
 
-    func inspect(_ line: LineReference) throws(GPIOError) {
+    func inspect(_ line: LineReference) throws(GPIOError) -> LineInfo {
         if let failure { throw failure }
+        return LineInfo(chip: "gpiochip0", offset: 0)
     }
 }
 

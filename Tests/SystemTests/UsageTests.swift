@@ -87,14 +87,17 @@ import Testing
             kafka: { all: { bootstrap.servers: "127.0.0.1:9092" } }
             buses: { desk: { simulated: true } }
             actuators:
-              - { id: there, driver: pca9685, bus: desk, address: 0x77, channel: 3 }
+              - { id: there, driver: sim }
+              - { id: other, driver: pca9685, bus: desk, address: 0x77, channel: 3 }
               - { id: absent, driver: mcp23017, bus: desk, address: 0x21, line: 3 }
               - { id: fan, driver: pwm, chip: \(folder.path)/pwmchip0, channel: 0 }
             """)
         let result = try KedgeProcess.run("check", "--hardware", file)
         #expect(result.code == 69)
-        // A BMP280, which answers all the same.
         #expect(result.output.contains("actuator there: ok"))
+        #expect(
+            result.errors.contains(
+                "actuator other: desk 0x77: wrong chip: expected one for the driver pca9685, found a BMP280"))
         #expect(result.errors.contains { $0.hasPrefix("actuator absent: desk 0x21: no acknowledge") })
         #expect(result.errors.contains("actuator fan: \(folder.path)/pwmchip0: not there"))
     }

@@ -16,6 +16,7 @@ run_checks() {
     check busy_line
     check what_is_absent
     check what_answers_instead
+    check line_under_two_names
     check scan
     check scan_becomes_a_configuration
 
@@ -33,7 +34,10 @@ run_checks() {
     check lease_returns_to_safe
     check command_moves_an_expanders_line
     check nack
+    check stuck_bus_is_freed
+    check arbitration_lost
     check timeout
+    check another_chip
     check vanished_bus
     check hung_bus
     check unplugged_chip
@@ -217,7 +221,7 @@ check_what_answers_instead() {
     found=$(guest 'fault 0x76 6; kedge check --hardware /tmp/other.yaml; status=$?; fault 0x76 0; exit $status') || status=$?
     same 'exit code' $status 69
     has 'sensor' "$found" '^sensor air: plain 0x76.*: no acknowledge.*; but something answers at 0x77 \(a BMP280\)$'
-    has 'actuator' "$found" '^actuator relay: plain 0x21: no acknowledge'
+    has 'actuator' "$found" '^actuator relay: plain 0x21: no acknowledge.*; but something answers at 0x20$'
     has 'bus' "$found" '^bus plain: ok$'
 
     configuration "buses: { plain: { path: /dev/i2c-$plain } }" 'sensors:' '  - { id: air, driver: bme280, bus: plain, address: 0x77 }' |
@@ -228,6 +232,17 @@ check_what_answers_instead() {
     has 'who has the device' "$found" '^sensor air: plain 0x77.*: in use by a kernel driver.*: dummy$'
     found=$(guest 'for i in 0x76 0x77 0x48 0x20; do fault $i 6; done; kedge check --hardware /tmp/other.yaml; for i in 0x76 0x77 0x48 0x20; do fault $i 0; done') || true
     has 'a bus without power' "$found" '^sensor air: plain 0x77.*: no acknowledge.*; nothing answers on this bus: is it wired, and has it power\?$'
+}
+
+# Its name on a chip's label, its offset on the chip's path.
+check_line_under_two_names() {
+    local name found status=0
+    name=$(guest 'chip_name bench')
+    configuration 'sensors:' '  - { id: door, driver: gpio, chip: bench, line: DOOR }' \
+        'actuators:' "  - { id: bolt, driver: gpio, chip: /dev/$name, line: 0 }" | put /tmp/twice.yaml
+    found=$(guest 'kedge check --hardware /tmp/twice.yaml') || status=$?
+    same 'exit code' $status 69
+    has 'both users' "$found" "^actuator bolt: GPIO /dev/$name 0 is the line of sensor door, too \(GPIO bench DOOR\): both are line 0 of $name\$"
 }
 
 # What there is, and who has it: as a configuration with comments, and as JSON.
@@ -548,7 +563,7 @@ check_stuck_bus_is_freed() {
     guest '
         lines=/tmp/bench/sim_gpio
         echo pull-down >${lines}10/pull
-        stretch 0x77 60000
+        stretch 0x76 60000
         limit=$(($(date +%s) + 20)) clocks=0
         until says "SDA was held low; [1-9] clocks freed it"; do
             [ "$(date +%s)" -le $limit ] || { grep "bus plain" /tmp/agent.log; exit 1; }
@@ -561,9 +576,9 @@ check_stuck_bus_is_freed() {
                 i=$((i + 1))
             done
         done
-        stretch 0x77 0; echo pull-up >${lines}10/pull'
-    await 'values' is_back cellar.temperature
-    echo "note: $(guest "sed -n 's/.*bus plain: //p' /tmp/agent.log | tail -n 1")"
+        stretch 0x76 0; echo pull-up >${lines}10/pull'
+    await 'values' is_back air.temperature
+    echo "note: $(guest "sed -n 's/.*bus plain: \\(.*freed it\\)/\\1/p' /tmp/agent.log | tail -n 1")"
 }
 
 # The device holds the clock; the adapter gives up after the time that kedge has set.

@@ -113,7 +113,7 @@ public final class GPIOOutput: ActuatorDriver {
 
     /// Reads `chip`, `line` (an offset, or a name), `active_low`, `bias`, `safe`, `pulse` and `blink`.
     static func decode(_ reader: Reader, _ chips: SharedChips) -> DriverPlan? {
-        let chip = reader.string("chip")
+        let line = LineReference.decode(reader)
         let activeLow = reader.boolean("active_low") ?? false
         let biases: [Bias] = [.asIs, .disabled, .pullUp, .pullDown]
         let bias = reader.choice("bias", ["as-is", "disabled", "pull-up", "pull-down"]) ?? 0
@@ -127,23 +127,10 @@ public final class GPIOOutput: ActuatorDriver {
             times.finish()
             if let on, let off { blink = (on, off) }
         }
-        guard let line = line(reader) else { return nil }
+        guard let line else { return nil }
         return Settings(
-            line: LineReference(chip: chip, line: line), mark: reader.mark(of: "line"), activeLow: activeLow,
-            bias: biases[bias], safe: safe, pulse: pulse, blink: blink
+            line: line, mark: reader.mark(of: "line"), activeLow: activeLow, bias: biases[bias], safe: safe,
+            pulse: pulse, blink: blink
         ).plan
-    }
-
-    /// Reads `line`: an offset, or a name.
-    package static func line(_ reader: Reader) -> LineReference.Line? {
-        guard let text = reader.requiredString("line") else { return nil }
-        var isQuoted = false
-        if case .scalar(let scalar) = reader.node("line") { isQuoted = scalar.isQuoted }
-        // A line's name that begins with a digit can be put in quotes; a minus begins a wrong offset, not a name.
-        guard let first = text.utf8.first, !isQuoted, (48...57).contains(first) || first == 45 else {
-            return .name(text)
-        }
-        guard let offset = reader.integer("line", in: 0...Int64(UInt32.max)) else { return nil }
-        return .offset(UInt32(truncatingIfNeeded: offset))
     }
 }

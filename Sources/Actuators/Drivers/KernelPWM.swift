@@ -143,10 +143,10 @@ final class KernelPWM: SteppedOutput {
 
     /// Reads `chip`, `channel` and `polarity`; a channel that another actuator has is a problem.
     static func place(_ reader: Reader, _ chips: SharedChips, period: Int64) -> Settings? {
-        let name = reader.string("chip") ?? "pwmchip0"
+        let name = reader.nonEmpty("chip") ?? "pwmchip0"
         let polarity = reader.choice("polarity", ["normal", "inversed"])
         guard let channel = reader.requiredInteger("channel", in: 0...63) else { return nil }
-        let path = name.utf8.first == 47 ? name : joined("/sys/class/pwm/", name)
+        let path = normalisedPath(name.utf8.first == 47 ? name : joined("/sys/class/pwm/", name))
         if chips.chip("pwm", bus: path, address: channel, reader, "channel")?.take() == false {
             reader.report(
                 "channel", joined("of ", name, " is another actuator's already"), expected: "a channel of its own")

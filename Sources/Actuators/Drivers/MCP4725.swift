@@ -88,14 +88,17 @@ final class MCP4725Output: SteppedOutput {
         let safe = scale.flatMap { safeNumber(reader, $0.range) }
         let ramp = rampTime(reader)
         let stores = reader.boolean("eeprom") ?? false
-        let address = UInt8(truncatingIfNeeded: reader.integer("address", in: 0x60...0x67) ?? 0x60)
-        guard let bus = reader.requiredString("bus"), let scale, let safe else { return nil }
-        return DriverPlan(
+        let chip = ExpectedChip("mcp4725", addresses: 0x60...0x67)
+        let address = reader.address("address", in: chip.addresses) ?? 0x60
+        guard let bus = reader.requiredNonEmpty("bus"), let scale, let safe else { return nil }
+        var plan = DriverPlan(
             domain: .number(scale.range), safe: .number(safe), bus: (bus, reader.mark(of: "bus")),
             addresses: [AddressClaim(bus: bus, address: address, mark: reader.mark(of: "address"))],
             open: { (bus) throws(ActuatorError) -> any ActuatorDriver in
                 try MCP4725Output(
                     bus: bus, address: address, storesSafeValue: stores, scale: scale, safe: safe, ramp: ramp)
             })
+        plan.chip = chip
+        return plan
     }
 }

@@ -131,23 +131,32 @@ final class PCA9685Output: SteppedOutput {
 
         func plan(_ scale: ValueScale, _ safe: Double, _ ramp: Interval) -> DriverPlan {
             let (address, channel, prescale) = (claim.address, channel, prescale)
-            return DriverPlan(
+            var plan = DriverPlan(
                 domain: .number(scale.range), safe: .number(safe), bus: (bus, mark), addresses: [claim],
                 open: { (bus) throws(ActuatorError) -> any ActuatorDriver in
                     try PCA9685Output(
                         bus: bus, address: address, channel: channel, prescale: prescale, scale: scale, safe: safe,
                         ramp: ramp)
                 })
+            plan.chip = chip
+            return plan
         }
+    }
+
+    /// 7.3.7: the sub-addresses and the all-call address, which are as after power-on because nobody here changes them.
+    private static var chip: ExpectedChip {
+        ExpectedChip(
+            "pca9685", addresses: 0x40...0x7F,
+            signature: [(0x02, 0xE2), (0x03, 0xE4), (0x04, 0xE8), (0x05, 0xE0)])
     }
 
     /// Reads `bus`, `address` and `channel`.
     /// - Parameter isAsked: the configuration names the frequency: another output's must be the same.
     static func place(_ reader: Reader, _ chips: SharedChips, _ prescale: UInt8, isAsked: Bool) -> Place? {
-        let bus = reader.requiredString("bus")
-        let address = reader.integer("address", in: 0x40...0x7F) ?? 0x40
+        let bus = reader.requiredNonEmpty("bus")
+        let address = reader.address("address", in: chip.addresses) ?? 0x40
         guard let channel = reader.requiredInteger("channel", in: 0...15), let bus,
-            let chip = chips.chip("pca9685", bus: bus, address: address, reader, "address")
+            let chip = chips.chip("pca9685", bus: bus, address: Int64(address), reader, "address")
         else { return nil }
         if let setting = chip.setting, isAsked, setting != Int64(prescale) {
             reader.report(
@@ -160,8 +169,7 @@ final class PCA9685Output: SteppedOutput {
         return Place(
             bus: bus, mark: reader.mark(of: "bus"),
             claim: AddressClaim(
-                bus: bus, address: UInt8(truncatingIfNeeded: address), output: Int(channel),
-                mark: reader.mark(of: "channel")),
+                bus: bus, address: address, output: Int(channel), mark: reader.mark(of: "channel")),
             channel: UInt8(truncatingIfNeeded: channel), prescale: UInt8(truncatingIfNeeded: common))
     }
 }

@@ -108,32 +108,31 @@ final class PortExpander: ActuatorDriver {
 
 extension PortExpander {
     static func decodeMCP23017(_ reader: Reader, _ chips: SharedChips) -> DriverPlan? {
-        decode(reader, chips, .mcp23017, "mcp23017", lines: 16, addresses: 0x20...0x27)
+        decode(reader, chips, .mcp23017, ExpectedChip("mcp23017", addresses: 0x20...0x27), lines: 16)
     }
 
     static func decodePCF8574(_ reader: Reader, _ chips: SharedChips) -> DriverPlan? {
         // The PCF8574A is the same chip at 0x38 to 0x3F (NXP 7.1).
-        decode(reader, chips, .pcf8574, "pcf8574", lines: 8, addresses: 0x20...0x3F)
+        decode(reader, chips, .pcf8574, ExpectedChip("pcf8574", addresses: 0x20...0x3F), lines: 8)
     }
 
     /// Reads `bus`, `address`, `line`, `active_low`, `verify`, `safe` and `pulse`.
     private static func decode(
-        _ reader: Reader, _ chips: SharedChips, _ model: Model, _ name: StaticString, lines: Int64,
-        addresses: ClosedRange<Int64>
+        _ reader: Reader, _ chips: SharedChips, _ model: Model, _ kind: ExpectedChip, lines: Int64
     ) -> DriverPlan? {
-        let bus = reader.requiredString("bus")
-        let address = reader.integer("address", in: addresses) ?? 0x20
+        let bus = reader.requiredNonEmpty("bus")
+        let address = reader.address("address", in: kind.addresses) ?? 0x20
         let activeLow = reader.boolean("active_low") ?? false
         let verifies = reader.boolean("verify") ?? true
         let safe = safeLevel(reader)
         let pulse = pulseTime(reader)
         guard let line = reader.requiredInteger("line", in: 0...lines - 1), let bus,
-            let chip = chips.chip(name, bus: bus, address: address, reader, "address")
+            let chip = chips.chip(kind.driver, bus: bus, address: Int64(address), reader, "address")
         else { return nil }
         chip.add(output: line, safe: safe != activeLow)
         let settings = Settings(
-            model: model, address: UInt8(truncatingIfNeeded: address), line: UInt32(truncatingIfNeeded: line),
-            activeLow: activeLow, safe: safe, verifies: verifies)
+            model: model, address: address, line: UInt32(truncatingIfNeeded: line), activeLow: activeLow, safe: safe,
+            verifies: verifies)
         var plan = DriverPlan(
             domain: .level, safe: .integer(safe ? 1 : 0), bus: (bus, reader.mark(of: "bus")),
             addresses: [
@@ -143,6 +142,7 @@ extension PortExpander {
                 try PortExpander(bus: bus, chip: chip, settings: settings)
             })
         plan.longest = pulse
+        plan.chip = kind
         return plan
     }
 }

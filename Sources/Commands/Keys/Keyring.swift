@@ -123,7 +123,7 @@ extension Keyring {
             sender.finish()
             var ids: [(id: String, mark: Mark)] = []
             for field in fields ?? [] {
-                if let id = field.string() { ids.append((id, field.mark)) }
+                if let id = field.nonEmpty() { ids.append((id, field.mark)) }
             }
             if fields == nil { ids.append((name, field.key?.mark ?? field.mark)) }
             let owner = Sender(name: name, rules: rules)
@@ -156,7 +156,7 @@ extension Keyring {
         _ name: StaticString, _ kind: KeyFile.Kind, _ reader: Reader, _ loaded: inout [LoadedKey]
     ) {
         for field in reader.fields(name) ?? [] {
-            guard let path = field.string() else { continue }
+            guard let path = field.nonEmpty() else { continue }
             do throws(KeyFileError) {
                 for key in try KeyFile(path, isSecret: kind != .publicKey).keys(kind) {
                     if loaded.contains(where: { sameBytes($0.id, key.id) }) {

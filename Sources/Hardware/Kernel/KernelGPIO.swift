@@ -30,22 +30,29 @@ public final class KernelGPIO: GPIO {
         return requested
     }
 
-    /// - Throws: `GPIOError` as `request` would, `busy` included.
-    public func inspect(_ line: LineReference) throws(GPIOError) {
+    /// - Throws: `GPIOError` as `request` would, except for `busy`.
+    public func inspect(_ line: LineReference) throws(GPIOError) -> LineInfo {
+        var place = [CChar](repeating: 0, count: Int(KEDGE_GPIO_CONSUMER))
+        var found: UInt32 = 0
         var used = false
         var failure = RequestFailure()
         do throws(SystemError) {
             try systemCall("gpiod_line_info", on: line.description) {
                 line.withCNames { chip, name, offset in
-                    failure.consumer.withUnsafeMutableBufferPointer {
-                        kedge_gpio_inspect(chip, name, offset, &used, &failure.step, $0.baseAddress)
+                    found = offset
+                    return failure.consumer.withUnsafeMutableBufferPointer { consumer in
+                        place.withUnsafeMutableBufferPointer {
+                            kedge_gpio_inspect(
+                                chip, name, &found, $0.baseAddress, &used, &failure.step, consumer.baseAddress)
+                        }
                     }
                 }
             }
         } catch {
             throw GPIOError(line: line, cause: failure.cause(error, LineSettings(direction: .input)))
         }
-        if used { throw GPIOError(line: line, cause: .busy(consumer: failure.consumerName)) }
+        return LineInfo(
+            chip: text(place) ?? "unknown", offset: found, consumer: used ? failure.consumerName : nil)
     }
 
     private static func request(
@@ -114,10 +121,13 @@ private struct RequestFailure {
     /// ENOTSUPP, which the kernel keeps from user space by intent but not always in fact.
     private var kernelNotSupported: Int32 { 524 }
 
-    var consumerName: String {
-        let bytes = consumer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
-        return bytes.isEmpty ? "unknown" : String(decoding: bytes, as: UTF8.self)
-    }
+    var consumerName: String { text(consumer) ?? "unknown" }
+}
+
+/// What C has put there; `nil` for nothing.
+private func text(_ room: [CChar]) -> String? {
+    let bytes = room.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+    return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
 }
 
 extension LineSettings {

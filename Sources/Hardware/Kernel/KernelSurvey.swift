@@ -30,7 +30,7 @@ struct KernelSurvey {
     /// `1` of `/dev/i2c-1`, also through links such as those in `/dev/i2c-by-name`.
     private func busNumber(_ path: String) -> String? {
         let name = lastPart(linkTarget(path) ?? path)
-        guard hasBeginning(name, "i2c-") else { return nil }
+        guard name.hasBeginning("i2c-") else { return nil }
         return String(decoding: Array(name.utf8).dropFirst(4), as: UTF8.self)
     }
 
@@ -41,18 +41,11 @@ struct KernelSurvey {
 
     private func entries(_ path: String, beginningWith start: StaticString) -> [String] {
         do throws(SystemError) {
-            return try directoryEntries(path).filter { hasBeginning($0, start) }
+            return try directoryEntries(path).filter {
+                $0.utf8.count > start.utf8CodeUnitCount && $0.hasBeginning(start)
+            }
         } catch {
             return []
-        }
-    }
-
-    private func hasBeginning(_ text: String, _ start: StaticString) -> Bool {
-        var text = text
-        return text.withUTF8 { text in
-            start.withUTF8Buffer { start in
-                text.count > start.count && sameBytes(UnsafeBufferPointer(rebasing: text.prefix(start.count)), start)
-            }
         }
     }
 

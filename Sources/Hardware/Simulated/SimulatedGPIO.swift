@@ -62,8 +62,15 @@ public final class SimulatedGPIO: GPIO {
         return SimulatedLine(on: pin, line, settings, loop: loop, event: event)
     }
 
-    public func inspect(_ line: LineReference) throws(GPIOError) {
-        if let consumer = try find(line).consumer { throw GPIOError(line: line, cause: .busy(consumer: consumer)) }
+    public func inspect(_ line: LineReference) throws(GPIOError) -> LineInfo {
+        let pin = try find(line)
+        for chip in chips {
+            for (offset, other) in chip.pins.enumerated() where other === pin {
+                return LineInfo(
+                    chip: chip.name, offset: UInt32(truncatingIfNeeded: offset), consumer: pin.consumer)
+            }
+        }
+        throw GPIOError(line: line, cause: .noSuchLine)
     }
 
     public func survey() -> [FoundChip] {

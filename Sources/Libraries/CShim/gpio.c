@@ -32,6 +32,8 @@ struct kedge_gpio_line {
 // What differs between the two libraries; each has a section below.
 
 static bool chip_has_label(struct gpiod_chip *chip, const char *label);
+/// What the kernel calls the chip, such as gpiochip0, through whatever link it was opened. Returns 0, or -1 with errno.
+static int chip_name(struct gpiod_chip *chip, char *name);
 /// The offset of the line, or -1 with errno.
 static int find_line(struct gpiod_chip *chip, const char *name);
 /// Who holds the line, if anybody. Returns 0, or -1 with errno.
@@ -99,8 +101,8 @@ static void close_chip(struct gpiod_chip *chip) {
     errno = failure;
 }
 
-static void keep_consumer(char *consumer, const char *name) {
-    snprintf(consumer, KEDGE_GPIO_CONSUMER, "%s", name != NULL ? name : "");
+static void keep_name(char *room, const char *name) {
+    snprintf(room, KEDGE_GPIO_CONSUMER, "%s", name != NULL ? name : "");
 }
 
 /// Opens the chip and finds the line on it. Returns NULL with errno.
@@ -145,11 +147,13 @@ int kedge_gpio_request(const char *chip, const char *name, unsigned int offset, 
     return -1;
 }
 
-int kedge_gpio_inspect(const char *chip, const char *name, unsigned int offset, bool *used, int *step, char *consumer) {
+int kedge_gpio_inspect(const char *chip, const char *name, unsigned int *offset, char *place, bool *used, int *step,
+                       char *consumer) {
     *used = false;
-    struct gpiod_chip *opened = locate(chip, name, &offset, step, consumer);
+    struct gpiod_chip *opened = locate(chip, name, offset, step, consumer);
     if (opened == NULL) return -1;
-    int result = look(opened, offset, used, consumer);
+    int result = look(opened, *offset, used, consumer);
+    if (result == 0) result = chip_name(opened, place);
     close_chip(opened);
     return result;
 }
@@ -178,6 +182,11 @@ static bool chip_has_label(struct gpiod_chip *chip, const char *label) {
     return strcmp(gpiod_chip_label(chip), label) == 0;
 }
 
+static int chip_name(struct gpiod_chip *chip, char *name) {
+    keep_name(name, gpiod_chip_name(chip));
+    return 0;
+}
+
 static int find_line(struct gpiod_chip *chip, const char *name) {
     struct gpiod_line *line = gpiod_chip_find_line(chip, name);
     return line != NULL ? (int)gpiod_line_offset(line) : -1;
@@ -191,7 +200,7 @@ static int look(struct gpiod_chip *chip, unsigned int offset, bool *used, char *
     struct gpiod_line *line = gpiod_chip_get_line(chip, offset);
     if (line == NULL) return -1;
     *used = gpiod_line_is_used(line);
-    keep_consumer(consumer, gpiod_line_consumer(line));
+    keep_name(consumer, gpiod_line_consumer(line));
     return 0;
 }
 
@@ -283,6 +292,14 @@ static bool chip_has_label(struct gpiod_chip *chip, const char *label) {
     return same;
 }
 
+static int chip_name(struct gpiod_chip *chip, char *name) {
+    struct gpiod_chip_info *info = gpiod_chip_get_info(chip);
+    if (info == NULL) return -1;
+    keep_name(name, gpiod_chip_info_get_name(info));
+    gpiod_chip_info_free(info);
+    return 0;
+}
+
 static int find_line(struct gpiod_chip *chip, const char *name) {
     return gpiod_chip_get_line_offset_from_name(chip, name);
 }
@@ -312,7 +329,7 @@ static int look(struct gpiod_chip *chip, unsigned int offset, bool *used, char *
         return -1;
     }
     *used = gpiod_line_info_is_used(info);
-    keep_consumer(consumer, gpiod_line_info_get_consumer(info));
+    keep_name(consumer, gpiod_line_info_get_consumer(info));
     gpiod_line_info_free(info);
     return 0;
 }

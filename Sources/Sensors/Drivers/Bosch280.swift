@@ -226,8 +226,8 @@ extension Bosch280 {
     static func decodeBME280(_ reader: Reader, every: Interval?) -> DriverPlan? { decode(reader, .bme280) }
 
     private static func decode(_ reader: Reader, _ model: Model) -> DriverPlan? {
-        let bus = reader.requiredString("bus")
-        let address = UInt8(truncatingIfNeeded: reader.integer("address", in: 0x76...0x77) ?? 0x76)
+        let bus = reader.requiredNonEmpty("bus")
+        let address = reader.address("address", in: 0x76...0x77) ?? 0x76
         var settings = Settings(model: model, address: address)
         if let oversampling = reader.mapping("oversampling") {
             func times(_ key: StaticString) -> UInt8 {

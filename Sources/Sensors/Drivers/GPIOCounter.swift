@@ -159,7 +159,7 @@ extension GPIOCounter {
     static func decode(_ reader: Reader, every: Interval?) -> DriverPlan? {
         let input = GPIOInput.decode(reader, edges: ["rising", "falling", "both"], [.rising, .falling, .both])
         let scale = reader.number("scale", in: -1e9...1e9) ?? 1
-        let unit = reader.string("unit")
+        let unit = reader.nonEmpty("unit")
         guard let input else { return nil }
         let settings = Settings(input: input, every: every ?? defaultPeriod, scale: scale)
         return DriverPlan(

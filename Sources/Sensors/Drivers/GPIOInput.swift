@@ -20,19 +20,15 @@ struct GPIOInput: Equatable {
     ///   - choices: the words for `edges` that the driver allows.
     ///   - edges: what they stand for; the first is the default.
     static func decode(_ reader: Reader, edges choices: [StaticString], _ edges: [Edges]) -> GPIOInput? {
-        let chip = reader.string("chip")
-        let name = reader.requiredString("line")
+        let line = LineReference.decode(reader)
         let bias = reader.choice("bias", ["as-is", "disabled", "pull-up", "pull-down"]) ?? 0
         let activeLow = reader.boolean("active_low") ?? false
         let edge = reader.choice("edges", choices) ?? 0
         let debounce = reader.interval("debounce", in: .zero ... .seconds(60)) ?? .zero
-        guard let name else { return nil }
+        guard let line else { return nil }
         let biases: [Bias] = [.asIs, .disabled, .pullUp, .pullDown]
         return GPIOInput(
-            line: LineReference(
-                chip: chip, line: wholeNumber(name).flatMap { UInt32(exactly: $0) }.map { .offset($0) } ?? .name(name)),
-            bias: biases[bias],
-            activeLow: activeLow, edges: edges[edge], debounce: debounce)
+            line: line, bias: biases[bias], activeLow: activeLow, edges: edges[edge], debounce: debounce)
     }
 }
 

@@ -196,9 +196,9 @@ extension Replay {
     }
 
     static func decode(_ reader: Reader) -> Settings? {
-        let path = reader.requiredString("path")
-        let column = reader.string("column")
-        let key = reader.string("key")
+        let path = reader.requiredNonEmpty("path")
+        let column = reader.nonEmpty("column")
+        let key = reader.nonEmpty("key")
         let separator = reader.string("separator").map { Array($0.utf8) }
         let repeats = reader.boolean("repeat") ?? true
         var isValid = path != nil
@@ -221,6 +221,8 @@ extension Replay {
             }
             field = number.map { .columnNumber($0) } ?? .column(column)
         case (nil, let key?): field = .key(key)
+        // One of them is there and wrong, which was reported.
+        case (nil, nil) where reader.has("column") || reader.has("key"): return nil
         default:
             reader.diagnostics.report(
                 reader.mark, column == nil ? "a replay of no field" : "a replay of both column and key",

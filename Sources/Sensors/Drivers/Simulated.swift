@@ -93,9 +93,21 @@ final class Simulated: SensorDriver {
 }
 
 extension Simulated {
+    private static var allKeys: [StaticString] {
+        [
+            "value", "amplitude", "offset", "period", "phase", "low", "high", "min", "max", "start", "step", "path",
+            "column",
+            "key", "separator", "repeat", "seed", "error_rate", "stall", "stall_rate", "unit",
+        ]
+    }
+
     static func decode(_ reader: Reader, every: Interval?) -> DriverPlan? {
         let names: [StaticString] = ["constant", "sine", "step", "random-walk", "counter", "replay"]
-        let choice = reader.choice("waveform", names) ?? 0
+        guard let choice = reader.has("waveform") ? reader.choice("waveform", names) : 0 else {
+            // Which keys are right depends on it.
+            for key in allKeys { _ = reader.has(key) }
+            return nil
+        }
         let any = -1e15...1e15
         let times: ClosedRange<Interval> = .milliseconds(1) ... .seconds(366 * 86_400)
         var waveform: Waveform?
@@ -111,15 +123,21 @@ extension Simulated {
                 low: reader.number("low", in: any) ?? 0, high: reader.number("high", in: any) ?? 1,
                 period: reader.interval("period", in: times) ?? .seconds(60))
         case 3:
-            let minimum = reader.number("min", in: any) ?? -1e15
-            let maximum = reader.number("max", in: any) ?? 1e15
-            let start = reader.number("start", in: any) ?? min(max(0, minimum), maximum)
-            if minimum > maximum || start < minimum || start > maximum {
+            let least = reader.number("min", in: any)
+            let most = reader.number("max", in: any)
+            let first = reader.number("start", in: any)
+            let step = reader.number("step", in: 0...1e15) ?? 1
+            let (minimum, maximum) = (least ?? -1e15, most ?? 1e15)
+            let start = first ?? min(max(0, minimum), maximum)
+            if least == nil && reader.has("min") || most == nil && reader.has("max")
+                || first == nil && reader.has("start")
+            {
+                // Reported already.
+            } else if minimum > maximum || start < minimum || start > maximum {
                 reader.diagnostics.report(
                     reader.mark(of: "start"), "min, start and max out of order", expected: "min <= start <= max")
             } else {
-                waveform = .randomWalk(
-                    start: start, step: reader.number("step", in: 0...1e15) ?? 1, minimum: minimum, maximum: maximum)
+                waveform = .randomWalk(start: start, step: step, minimum: minimum, maximum: maximum)
             }
         case 4: waveform = .counter(start: reader.integer("start", in: -(1 << 53)...(1 << 53)) ?? 0)
         default: waveform = Replay.decode(reader).map { .replay($0) }
@@ -129,7 +147,7 @@ extension Simulated {
         settings.errorRate = reader.number("error_rate", in: 0...1) ?? 0
         settings.stall = reader.interval("stall", in: .zero...times.upperBound) ?? .zero
         if reader.has("stall") { settings.stallRate = reader.number("stall_rate", in: 0...1) ?? 1 }
-        let unit = reader.string("unit")
+        let unit = reader.nonEmpty("unit")
         guard waveform != nil else { return nil }
         let final = settings
         // A replay reads its file, which may block.

@@ -149,11 +149,11 @@ func escaped(_ bytes: ArraySlice<UInt8>) -> String {
 
 extension SysfsNumber {
     static func decode(_ reader: Reader, every: Interval?) -> DriverPlan? {
-        let path = reader.requiredString("path")
-        var settings = Settings(path: path ?? "", key: reader.string("key"))
+        let path = reader.requiredNonEmpty("path")
+        var settings = Settings(path: path ?? "", key: reader.nonEmpty("key"))
         settings.scale = reader.number("scale", in: -1e12...1e12) ?? 1
         settings.offset = reader.number("offset", in: -1e12...1e12) ?? 0
-        let unit = reader.string("unit")
+        let unit = reader.nonEmpty("unit")
         guard path != nil else { return nil }
         return DriverPlan(channels: [Channel("", unit: unit)], make: .onFiles { SysfsNumber(settings: settings) })
     }

@@ -51,7 +51,7 @@ struct kedge_gpio_event {
 /// How far a request came before it failed.
 enum { KEDGE_GPIO_STEP_CHIP, KEDGE_GPIO_STEP_LINE, KEDGE_GPIO_STEP_REQUEST };
 
-/// The size of a consumer's name, with its end.
+/// The size of a consumer's or a chip's name, with its end.
 enum { KEDGE_GPIO_CONSUMER = 32 };
 
 /// Whether the kernel debounces; otherwise the caller must.
@@ -65,9 +65,11 @@ bool kedge_gpio_debounces(void);
 int kedge_gpio_request(const char *chip, const char *name, unsigned int offset, const struct kedge_gpio_settings *settings,
                        struct kedge_gpio_line **line, int *step, char *consumer);
 
-/// Finds a line as `kedge_gpio_request` does, and looks at it without touching it: `used` tells whether somebody holds it,
-/// `consumer` who. Returns 0, or -1 with errno.
-int kedge_gpio_inspect(const char *chip, const char *name, unsigned int offset, bool *used, int *step, char *consumer);
+/// Finds a line as `kedge_gpio_request` does, and looks at it without touching it: `place` (KEDGE_GPIO_CONSUMER bytes) is what
+/// the kernel calls its chip, `*offset` its offset there, `used` tells whether somebody holds it, `consumer` who.
+/// Returns 0, or -1 with errno.
+int kedge_gpio_inspect(const char *chip, const char *name, unsigned int *offset, char *place, bool *used, int *step,
+                       char *consumer);
 
 /// A line as `kedge_gpio_survey` finds it; the texts live as long as the call, NULL stands for none.
 struct kedge_gpio_found {
