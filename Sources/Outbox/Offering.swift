@@ -41,9 +41,8 @@ extension Outbox {
                 return true
             }
         case .oldestFirst:
-            // What has a place on the disk goes by it; what has none is younger than all that have. What a disk that does
-            // not work has, or will not give back, holds up nobody.
-            let onDisk = disk.isDown ? Int64.max : disk.lowestOnDisk
+            // What has a place on the disk goes by it; what has none is younger than all that have.
+            let onDisk = disk.isPassed(records, keepsPositions: settings.keepsPositions) ? Int64.max : disk.lowestOnDisk
             let next = min(stored.map { storePosition($0) } ?? Int64.max, onDisk)
             if let live, isBefore(live, next) {
                 // Nothing passes it while its lane rests.

@@ -90,17 +90,16 @@ extension Outbox {
                 disk.backlog.insert(PositionRanges.Range(first: max(range.first, unread), last: range.last))
             }
         }
-        for position in request.unreadable { noteDeletion(position, disk) }
-        if !request.unreadable.isEmpty {
-            disk.unreadable += UInt64(request.unreadable.count)
+        if request.hasNewGaps { disk.hasGaps = true }
+        if request.unreadable > 0 {
+            disk.unreadable += UInt64(request.unreadable)
             log.error(
                 joined(
-                    "outbox: ", decimal(request.unreadable.count),
+                    "outbox: ", decimal(request.unreadable),
                     " records on the disk cannot be read and are left out", since(request.unreadableAfter)))
         }
         if request.oversized > 0 {
             disk.unreadable += UInt64(request.oversized)
-            disk.hasGaps = true
             log.error(
                 joined(
                     "outbox: ", decimal(request.oversized), " records on the disk are larger than ",

@@ -90,6 +90,8 @@ extension Outbox {
                 joined(
                     "outbox: ", disk.path, " has not answered for ", decimal(Disk.answerPatience.milliseconds / 1_000),
                     " s; what has to be stored before it is sent waits in memory"))
+            // What has not need not wait any longer.
+            offerWaiting()
         }
     }
 

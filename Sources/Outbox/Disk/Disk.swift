@@ -145,6 +145,14 @@ public final class Disk {
     /// Whether a write or the opening has failed, and none has succeeded since.
     var isDown: Bool { phase == .down || (phase == .up && hasSaidDown) }
 
+    /// Whether live records go ahead of what is on the disk: where it gives nothing back they would wait for nothing. One
+    /// that cannot be written is drained first as long as there is room for what comes meanwhile: lost is worse than late.
+    /// - Parameter keepsPositions: what is stored would go without its position then, and after a crash again: not while
+    ///   the disk is only slow.
+    func isPassed(_ live: LaneQueue, keepsPositions: Bool) -> Bool {
+        silentSince != nil && !keepsPositions || isDown && (hasFailedReading || live.isUnderPressure)
+    }
+
     /// The lowest position that is on the disk alone; `Int64.max` when everything is in memory.
     var lowestOnDisk: Int64 { min(backlog.lowest, lowestReading) }
 

@@ -48,6 +48,7 @@ final class Salvage {
             try target.database.checkpoint(truncating: true)
             if FirstPage.copy(path, with: target.path, to: patched), let source = open(patched) {
                 result.damaged = 0
+                hasLost = false
                 try copy(from: source)
             }
         }
@@ -175,6 +176,8 @@ final class Salvage {
         var isDone = false
         var damaged: Int64 = 0
         var copied = 0
+        var sound = GapLedger()
+        var doubtful: [Gap] = []
         try target.commit { () throws(StorageError) in
             var failure: StorageError?
             do throws(StorageError) {
@@ -191,11 +194,16 @@ final class Salvage {
                     guard let item = item(query) else {
                         damaged += 1
                         noteLoss()
+                        doubtful.append(
+                            Gap(
+                                topic: Int(truncatingIfNeeded: query.integer(4)), key: Array(query.bytes(5)), count: 1,
+                                first: query.integer(3), last: query.integer(3)))
                         continue
                     }
                     do throws(StorageError) {
                         try target.insert(item)
                         copied += 1
+                        sound.add(topic: item.topic, key: item.key, first: item.time, last: item.time)
                         lastTime = WallTime(nanoseconds: item.time &* 1_000_000)
                         highest = max(highest, item.position)
                     } catch let error {
@@ -209,6 +217,10 @@ final class Salvage {
                 isDone = false
             }
             if let failure { throw failure }
+            for gap in doubtful {
+                let told = gap.key.withUnsafeBytes { sound.gap(topic: gap.topic, key: $0, time: gap.first) }
+                if let told { try target.note(told) }
+            }
             try target.noteChange(count: Int64(copied), next: highest + 1)
         }
         result.recovered += Int64(copied)

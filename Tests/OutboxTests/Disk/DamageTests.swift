@@ -145,6 +145,26 @@ import Testing
         #expect(bench.transport.held.last?.position ?? 0 > 600)
     }
 
+    /// Of what a recovery finds and cannot believe, the sensor is told where sound rows have it, too.
+    @Test func whatARecoveryDoesNotBelieveIsAGap() throws {
+        let bench = DiskBench(room: 0)
+        bench.append(0..<20)
+        bench.stop()
+        do {
+            let database = try Database(bench.path)
+            try database.execute("UPDATE records SET payload=CAST('zz' AS BLOB) WHERE position IN(7,12,13)")
+            try database.execute("UPDATE records SET key=CAST('zz' AS BLOB) WHERE position=17")
+        }
+        let copy = bench.folder.file("copy.db")
+        let recovery = try OutboxFile.recover(bench.path, to: copy)
+        #expect(recovery.recovered == 16)
+        #expect(recovery.damaged == 4)
+        #expect(recovery.lost == 4)
+        let gaps = try OutboxFile.open(copy, access: .readOnly).gaps()
+        #expect(gaps.map { String(decoding: $0.key, as: UTF8.self) } == ["k1", "k2"])
+        #expect(gaps.map(\.count) == [2, 1])
+    }
+
     @Test func anothersDatabaseIsLeftAlone() throws {
         let folder = Folder()
         let other = try Database(folder.file("outbox.db"))

@@ -202,6 +202,45 @@ import Testing
         #expect(try bench.stored() == [])
     }
 
+    /// A bit has changed on the card. The rows around it know the sensor.
+    @Test(arguments: ["payload", "key", "time"])
+    func aRecordThatCannotBeReadIsAGap(_ column: String) throws {
+        let folder = Folder()
+        do {
+            let bench = DiskBench(folder, room: 0)
+            for number in 0..<20 {
+                bench.append("\(number)", key: "k\(number % 2)")
+                bench.pass(.seconds(1))
+            }
+            bench.stop()
+        }
+        do {
+            let database = try Database(folder.file("outbox.db"))
+            let change = column == "time" ? "9000000000000" : "CAST('zz' AS BLOB)"
+            try database.execute("UPDATE records SET \(column)=\(change) WHERE position=9")
+        }
+        let bench = DiskBench(folder, boot: "b2")
+        bench.deliverAll()
+        bench.pass(.seconds(5))
+        bench.deliverAll()
+        #expect(bench.transport.log.prefix(19) == (0..<20).filter { $0 != 8 }.map { "\($0)" }[...])
+        let line = bench.lines.lines.first { $0.contains("1 records on the disk cannot be read") }
+        #expect(line?.contains("sampled after") == true)
+        #expect(bench.status.unreadable == 1)
+        #expect(try bench.stored() == [])
+        let gap = bench.transport.log.dropFirst(19)
+        // What it says of its own sensor is not believed where nobody else does.
+        guard column != "key" else {
+            #expect(gap == [])
+            return
+        }
+        #expect(gap.count == 1)
+        #expect(gap.first?.hasPrefix(#"{"sensorID":"k0","value":null"#) == true)
+        #expect(gap.first?.contains(#""gap":{"count":1,"#) == true)
+        // A time that cannot be is not told either.
+        #expect(gap.first?.contains("9000000000000") == false)
+    }
+
     /// A record about a gap would be the latest one of a state's key, and an answer to nobody's command.
     @Test func someTopicsGetNoGaps() throws {
         let bench = DiskBench(room: 0) {
