@@ -145,12 +145,17 @@ public final class Disk {
     /// Whether a write or the opening has failed, and none has succeeded since.
     var isDown: Bool { phase == .down || (phase == .up && hasSaidDown) }
 
-    /// Whether live records go ahead of what is on the disk: where it gives nothing back they would wait for nothing. One
-    /// that cannot be written is drained first as long as there is room for what comes meanwhile: lost is worse than late.
+    /// Whether what is on the disk alone may not be had for long: what is in memory would wait for nothing.
     /// - Parameter keepsPositions: what is stored would go without its position then, and after a crash again: not while
     ///   the disk is only slow.
-    func isPassed(_ live: LaneQueue, keepsPositions: Bool) -> Bool {
-        silentSince != nil && !keepsPositions || isDown && (hasFailedReading || live.isUnderPressure)
+    func givesNothing(keepsPositions: Bool) -> Bool {
+        silentSince != nil && !keepsPositions || isDown && hasFailedReading
+    }
+
+    /// Whether live records go ahead of stored ones for want of room: with a disk that takes none of them they would be
+    /// dropped otherwise, and lost is worse than late.
+    func isPassed(by live: LaneQueue, keepsPositions: Bool) -> Bool {
+        live.isUnderPressure && (isDown || silentSince != nil && !keepsPositions)
     }
 
     /// The lowest position that is on the disk alone; `Int64.max` when everything is in memory.

@@ -208,11 +208,11 @@ extension PowerCutTests {
         let folder = Folder()
         do {
             let bench = DiskBench(folder, room: 0, fileSystem: RecordingFileSystem.name)
-            bench.append(0..<2_000)
+            bench.append(0..<5_000)
             bench.stop()
         }
         let bench = DiskBench(folder, boot: "b2", room: 0, fileSystem: RecordingFileSystem.name) {
-            $0.drainRate = 100
+            $0.drainRate = 10
             $0.maxMemory = 256_000
         }
         RecordingFileSystem.failure = SQLITE_READONLY

@@ -56,6 +56,21 @@ import Testing
         #expect(bench.status.written == quiet)
     }
 
+    /// The transport may have all of these, and then nothing that is stored can leave memory.
+    @Test func manyRepliesToAnFsync() {
+        let bench = DiskBench { $0.maxMemory = 256_000 }
+        let before = bench.status.written.syncs
+        var count = 0
+        while bench.append(text(count), key: "id\(count)", lane: .reply), count < 1_000 {
+            count += 1
+            bench.loop.advance(by: .milliseconds(5))
+            bench.queue.run()
+        }
+        #expect(count > 100)
+        #expect(bench.status.records > 80)
+        #expect(bench.status.written.syncs - before <= 8)
+    }
+
     /// 2,000 records a second, and commits that take their time.
     @Test func whatCanBeStoredIsNotDropped() {
         let bench = DiskBench { $0.maxMemory = OutboxSettings.leastMemoryWithDisk }
