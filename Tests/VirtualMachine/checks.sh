@@ -42,6 +42,7 @@ run_checks() {
     check hung_bus
     check unplugged_chip
     check agent_stops
+    check clock_steps
 }
 
 # await WHAT COMMAND...: until the command succeeds, for 30 s.
@@ -641,4 +642,50 @@ check_agent_stops() {
     same 'pump: levels driven' "$(guest 'trace show bench 6' | grep set | sort -u)" 'set 0'
     same 'valve: levels driven' "$(guest 'trace show bench 7' | grep set | sort -u)" 'set 1'
     guest 'until_true kedge read /tmp/agent.yaml -s door'
+}
+
+# ticks: sequence, sensor and value of all records of clock_steps, as they came. tick COUNT: waits for so many more.
+ticks() { jq -r '[(.headers.id | split("/")[2]), .key, (.value | fromjson | .value)] | @tsv' "$folder/ticks"; }
+has_ticks() { (($(wc -l <"$folder/ticks") >= $1)); }
+tick() { await "$1 more records" has_ticks $(($(wc -l <"$folder/ticks") + $1)); }
+
+# The machine's clock is set an hour and ten years forwards and backwards: sampling goes on at its pace, nothing is lost,
+# repeated or overtaken, and commands are answered.
+check_clock_steps() {
+    local step taken begun
+    cat <<END | put /tmp/ticks.yaml
+node: ticks
+kafka: { all: { bootstrap.servers: "$servers" }, producer: { linger.ms: 5 } }
+clock: trust
+records: { topic: ticks }
+outbox: { durability: always, path: /tmp/ticks.db, commit_every: 50ms }
+commands: { path: /tmp/ticks-commands.db }
+sensors:
+  - { id: fast, driver: sim, waveform: counter, every: 50ms }
+  - { id: slow, driver: sim, waveform: counter, every: 110ms }
+actuators:
+  - { id: siren, driver: sim }
+END
+    "$kedge" watch ticks -b "$servers" --from beginning --json >"$folder/ticks" 2>"$folder/ticking" &
+    echo $! >>"$folder/left"
+    guest 'kedge check /tmp/ticks.yaml && { kedge run /tmp/ticks.yaml >/tmp/agent.log 2>&1 & } && echo $! >/tmp/agent'
+    guest 'until_true says "taking commands from commands" || { cat /tmp/agent.log; exit 1; }'
+    tick 40
+    for step in 3600 -3600 315360000 -315360000 -315360000 315360000; do
+        begun=$(guest 'cut -d " " -f 1 /proc/uptime')
+        taken=$(wc -l <"$folder/ticks")
+        guest "date -u -s @\$((\$(date +%s) + $step)) >/dev/null"
+        tick 40
+        # 29 samples in a second: a storm after a step would have more, a standstill less.
+        awk -v begun="$begun" -v now="$(guest 'cut -d " " -f 1 /proc/uptime')" -v count=$(($(wc -l <"$folder/ticks") - taken)) \
+            'BEGIN { rate = count / (now - begun); if (rate > 60 || rate < 10) { print "samples per second: " rate; exit 1 } }'
+        has "an answer after a step of $step s" "$(send siren 1 --for 1s)" '"status":'
+    done
+    guest 'agent TERM; until_true says "stopped:"; cat /tmp/agent.log'
+    taken=$(guest "sed -n 's/.*stopped: \\([0-9]*\\) samples, .*/\\1/p' /tmp/agent.log")
+    has 'what it says of itself' "$taken" '^[0-9]+$'
+    await 'all records' has_ticks "$taken"
+    same 'ids that came twice' "$(ticks | cut -f 1 | sort | uniq -d)" ''
+    same 'lost, or out of order' "$(ticks | awk '{ if ($3 != count[$2] + 0) print; count[$2] = $3 + 1 }')" ''
+    echo "note: $taken samples, $(jq -r '.value | fromjson | .timestamp / 3600 | floor' "$folder/ticks" | sort -u | wc -l) different hours"
 }
