@@ -236,6 +236,40 @@ extension PowerCutTests {
         #expect(bench.transport.log.contains { $0.hasPrefix("live") })
     }
 
+    /// All up to a position are taken for delivered: one that passes others does not give its own.
+    @Test func whatPassesOthersGivesNoPosition() {
+        #expect(RecordingFileSystem.isRegistered)
+        defer { RecordingFileSystem.failure = 0 }
+        let folder = Folder()
+        do {
+            let bench = DiskBench(folder, room: 0, fileSystem: RecordingFileSystem.name)
+            bench.append(0..<100)
+            bench.stop()
+        }
+        let bench = DiskBench(folder, boot: "b2", room: 0, fileSystem: RecordingFileSystem.name) {
+            $0.durability = .always
+            $0.keepsPositions = true
+            $0.maxMemory = 256_000
+        }
+        bench.append("live")
+        bench.pass(.seconds(1))
+        #expect(bench.status.records == 101)
+        #expect(bench.outbox.disk?.lowestOnDisk == Int64.max)
+        RecordingFileSystem.failure = SQLITE_READONLY
+        for number in 0..<430 { bench.append("\(number) " + String(repeating: "x", count: 230)) }
+        bench.pass(.seconds(1))
+        #expect(bench.status.state == .down)
+        bench.makeRoom()
+        #expect(bench.transport.log.first == "live")
+        #expect(bench.transport.held.first?.position == 0)
+        // Those in their order do.
+        for _ in 0..<10 where !bench.transport.held.contains(where: { $0.position == 100 }) {
+            bench.transport.deliver()
+            bench.pass(.seconds(1))
+        }
+        #expect(bench.transport.held.contains { $0.position == 100 })
+    }
+
     /// The same before the agent starts: nothing can be made beside the file then, which SQLite does for reading, too.
     @Test(arguments: [false, true])
     func aDiskThatCanOnlyBeReadFromTheStart(hasCrashed: Bool) throws {
