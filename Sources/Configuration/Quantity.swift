@@ -176,6 +176,9 @@ enum Quantity {
 }
 
 extension Interval {
+    /// As people write it, such as `24h`, `90s`, `500ms`.
+    public var asWritten: String { Quantity.text(self) }
+
     /// A duration as people write it, such as `500ms`, `5s`, `1.5h` or `1h30m`; `nil` when it is none.
     public init?(text: String) {
         guard let interval = Quantity.interval(text) else { return nil }

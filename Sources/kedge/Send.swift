@@ -1,5 +1,6 @@
 import CShim
 import Commands
+import Configuration
 import Kafka
 import Platform
 import Records
@@ -257,7 +258,7 @@ private final class Sending {
         exchange.forget(command)
         unanswered += 1
         let count = nodes == 1 ? "no reply" : "\(command.missing) of \(nodes) replies are missing"
-        log.error("\(count) to \(command.id) within \(milliseconds(timeout)) ms: \(exchange.progress)")
+        log.error("\(count) to \(command.id) within \(timeout.asWritten): \(exchange.progress)")
     }
 
     private func stopWhenDone() {

@@ -108,6 +108,7 @@ private func answers(_ result: (code: Int32, output: [String], errors: [String])
         #expect(missing.errors.contains { $0.contains("1 of 3 replies are missing") })
         let none = try plant.send("fan", "10", "--topic", "nobody", "--timeout", "1s")
         #expect(none.code == 69)
+        #expect(none.errors.contains { $0.hasPrefix("error: no reply to ") && $0.contains(" within 1s: ") })
     }
 
     @Test func signedCommands() throws {

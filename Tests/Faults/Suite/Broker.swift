@@ -10,6 +10,8 @@ enum Code: Int16 {
     case notCoordinator = 16
     case notEnoughReplicas = 19
     case notEnoughReplicasAfterAppend = 20
+    case illegalGeneration = 22
+    case unknownMember = 25
     case outOfOrderSequence = 45
     case invalidProducerEpoch = 47
     case invalidTransactionState = 48
@@ -102,6 +104,7 @@ final class Broker {
     private(set) var topics: [String: [Partition]] = [:]
     private var transactions: [String: Transaction] = [:]
     private var offsets: [OffsetKey: GroupOffset] = [:]
+    private var groups: [String: ConsumerGroup] = [:]
     private var nextProducer: Int64 = 1_000
     /// The wall time in milliseconds.
     private let clock: () -> Int64
@@ -270,6 +273,15 @@ final class Broker {
     }
 
     func offset(of key: OffsetKey) -> GroupOffset? { offsets[key] }
+    func commit(_ offset: GroupOffset, of key: OffsetKey) { offsets[key] = offset }
+
+    /// The group of consumers of that name; makes it if it is new.
+    func group(_ name: String) -> ConsumerGroup {
+        if let group = groups[name] { return group }
+        let group = ConsumerGroup()
+        groups[name] = group
+        return group
+    }
 
     // MARK: Fetching
 

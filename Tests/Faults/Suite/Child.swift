@@ -12,13 +12,18 @@ final class Child {
     private static nonisolated(unsafe) var living: Set<pid_t> = []
 
     /// - Parameters:
+    ///   - input: descriptor for standard input; nothing comes from there without one.
     ///   - output: descriptor for standard output; nowhere without one.
     ///   - errors: a file that standard error is added to.
-    init(_ words: [String], output: Int32? = nil, errors: String) throws {
+    init(_ words: [String], input: Int32? = nil, output: Int32? = nil, errors: String) throws {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        if let input {
+            posix_spawn_file_actions_adddup2(&actions, input, 0)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        }
         if let output {
             posix_spawn_file_actions_adddup2(&actions, output, 1)
         } else {

@@ -4,8 +4,13 @@ enum Request: Int16, CaseIterable {
     case fetch = 1
     case listOffsets = 2
     case metadata = 3
+    case offsetCommit = 8
     case offsetFetch = 9
     case findCoordinator = 10
+    case joinGroup = 11
+    case heartbeat = 12
+    case leaveGroup = 13
+    case syncGroup = 14
     case apiVersions = 18
     case initProducer = 22
     case addPartitions = 24
@@ -17,13 +22,11 @@ enum Request: Int16, CaseIterable {
         switch self {
         case .produce: 3
         case .fetch: 4
+        case .offsetCommit: 2
         case .listOffsets, .metadata, .offsetFetch, .findCoordinator: 1
         default: 0
         }
     }
-
-    /// Named because librdkafka takes a broker without them for one too old to have groups; never asked.
-    static let named: [(key: Int16, version: Int16)] = [(8, 2), (11, 0), (12, 0), (13, 0), (14, 0)]
 }
 
 /// What is to be done about a request besides answering it.
@@ -78,6 +81,11 @@ struct Requests {
         case .listOffsets: try listOffsets(version, &reader, &writer)
         case .metadata: try metadata(version, &reader, &writer)
         case .offsetFetch: try offsetFetch(&reader, &writer, denial)
+        case .offsetCommit: try offsetCommit(&reader, &writer, denial)
+        case .joinGroup: try joinGroup(&reader, &writer, denial)
+        case .syncGroup: try syncGroup(&reader, &writer, denial)
+        case .heartbeat: try heartbeat(&reader, &writer, denial)
+        case .leaveGroup: try leaveGroup(&reader, &writer, denial)
         case .findCoordinator: findCoordinator(version, &writer, denial)
         case .initProducer: try initProducer(&reader, &writer, denial)
         case .addPartitions: try addPartitions(&reader, &writer, denial)
@@ -90,7 +98,7 @@ struct Requests {
     }
 
     private func answerVersions(_ version: Int16, _ writer: inout WireWriter) {
-        let ranges = Request.allCases.map { (key: $0.rawValue, version: $0.highestVersion) } + Request.named
+        let ranges = Request.allCases.map { (key: $0.rawValue, version: $0.highestVersion) }
         // UNSUPPORTED_VERSION has the client ask again with version 0.
         writer.write(Int16(version > 0 ? 35 : 0))
         writer.write(array: ranges.sorted { $0.key < $1.key }) {
