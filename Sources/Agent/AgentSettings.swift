@@ -83,10 +83,13 @@ public final class AgentSettings {
     /// - Parameters:
     ///   - bytes: the file's.
     ///   - environment: the value of an environment variable.
+    ///   - tryingClients: whether Kafka clients are made and ended at once, to hear what librdkafka says against the
+    ///     properties as a whole: no broker is asked, but it takes some milliseconds. To be done before other clients are made.
     ///   - diagnostics: gets everything that is wrong.
     /// - Returns: `nil` when anything was.
     public static func decode(
-        bytes: [UInt8], environment: @escaping (String) -> String?, diagnostics: Diagnostics
+        bytes: [UInt8], environment: @escaping (String) -> String?, tryingClients: Bool = false,
+        diagnostics: Diagnostics
     ) -> AgentSettings? {
         guard
             let root = Document.parse(
@@ -95,16 +98,20 @@ public final class AgentSettings {
                 diagnostics: diagnostics)
         else { return nil }
         return AgentDecoder(
-            Reader(root, path: "", diagnostics: diagnostics), stateDirectory: environment("STATE_DIRECTORY")
+            Reader(root, path: "", diagnostics: diagnostics), stateDirectory: environment("STATE_DIRECTORY"),
+            triesClients: tryingClients
         ).decode()
     }
 
     /// Reads the configuration file at `path`.
     /// - Throws: `SystemError` when it cannot be read.
     public static func load(
-        _ path: String, environment: @escaping (String) -> String?, diagnostics: Diagnostics
+        _ path: String, environment: @escaping (String) -> String?, tryingClients: Bool = false,
+        diagnostics: Diagnostics
     ) throws(SystemError) -> AgentSettings? {
-        decode(bytes: try Document.read(path), environment: environment, diagnostics: diagnostics)
+        decode(
+            bytes: try Document.read(path), environment: environment, tryingClients: tryingClients,
+            diagnostics: diagnostics)
     }
 }
 
@@ -114,10 +121,12 @@ private struct AgentDecoder {
     private let diagnostics: Diagnostics
     /// Where systemd lets the agent keep files (`StateDirectory=`); `nil` elsewhere.
     private let stateDirectory: String?
+    private let triesClients: Bool
 
-    init(_ root: Reader, stateDirectory: String?) {
+    init(_ root: Reader, stateDirectory: String?, triesClients: Bool) {
         self.root = root
         self.stateDirectory = stateDirectory
+        self.triesClients = triesClients
         diagnostics = root.diagnostics
     }
 
@@ -130,12 +139,13 @@ private struct AgentDecoder {
         if !root.has("kafka") {
             root.report("kafka", "is missing", expected: "all: { bootstrap.servers: \"host:9092\" } at least")
         }
-        let records = root.mapping("records").map { RecordSettings.decode($0, names) } ?? RecordSettings()
+        let recordReader = root.mapping("records")
+        let records = recordReader.map { RecordSettings.decode($0, names) } ?? RecordSettings()
         // Without a place for it, there is a disk only where it is asked for: trying things out leaves no files behind.
         let place = root.mapping("outbox")
         let clock = root.field("clock").map { ClockSettings.decode($0) } ?? ClockSettings()
         let delivery = root.field("delivery").map { DeliverySettings.decode($0) } ?? DeliverySettings()
-        if let kafka { delivery.check(kafka, diagnostics: diagnostics) }
+        if let kafka { check(kafka, delivery, node: node) }
         let hasPlace = stateDirectory != nil || place?.has("path") ?? false
         // What is sent before it has a place on the disk could not be told from what is there when the node comes back.
         let stored = delivery.mode == .exactlyOnce ? Durability.always : .spill
@@ -151,9 +161,13 @@ private struct AgentDecoder {
         checkMemory(place, outbox, sensors)
         let actuators = ActuatorPlan.decode(
             list: root.list("actuators") ?? [], path: "actuators", diagnostics: diagnostics)
-        let commands =
-            root.mapping("commands").map { CommandSettings.decode($0, names) } ?? CommandSettings(names: names)
+        let commandReader = root.mapping("commands")
+        let commands = commandReader.map { CommandSettings.decode($0, names) } ?? CommandSettings(names: names)
         outbox.topicsWithoutGaps = [commands.replies, commands.state]
+        if commands.isExplicit || !actuators.isEmpty {
+            let check = CommandTopicCheck(topics: commands.topics, diagnostics: diagnostics)
+            check.check(records, recordReader, sensors, commandReader)
+        }
         let heartbeat = root.mapping("heartbeat").flatMap { HeartbeatSettings.decode($0) }
         let stopWithin = root.interval("stop_within", in: .milliseconds(100)...Interval.seconds(3_600))
         let level = root.mapping("log").map { decodeLevel($0) } ?? .info
@@ -168,6 +182,17 @@ private struct AgentDecoder {
             commands: commands, heartbeat: heartbeat,
             stopWithin: stopWithin ?? .seconds(10),
             logLevel: level)
+    }
+
+    /// What only the properties as a whole can get wrong.
+    private func check(_ kafka: KafkaSettings, _ delivery: DeliverySettings, node: String) {
+        let before = diagnostics.problems.count
+        delivery.check(kafka, diagnostics: diagnostics)
+        // librdkafka would say the same in other words.
+        if !triesClients || diagnostics.problems.count > before { return }
+        kafka.leaveOutSASLPlugins()
+        kafka.tryClients(
+            name: joined("kedge-", node), delivery: delivery, mark: root.mark(of: "kafka"), diagnostics: diagnostics)
     }
 
     /// Where the outbox's file is when the configuration does not say.

@@ -35,8 +35,23 @@ final class ClientConfiguration {
 
     deinit { if let configuration { rd_kafka_conf_destroy(configuration) } }
 
+    /// As the agent's producer, and everyone's, has it.
+    static func producer(name: String, properties: [Property]) throws(KafkaError) -> ClientConfiguration {
+        try ClientConfiguration(.producer, name: name, properties: properties, owned: [])
+    }
+
+    /// As the consumer of commands has it.
+    static func consumer(name: String, properties: [Property]) throws(KafkaError) -> ClientConfiguration {
+        try ClientConfiguration(
+            .consumer, name: name, properties: properties,
+            owned: [
+                ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"),
+                ("enable.partition.eof", "true"),
+            ])
+    }
+
     /// A default that contradicts what the user chose yields to it.
-    private static func isRuledOut(_ property: DefaultProperty, by properties: [Property]) -> Bool {
+    static func isRuledOut(_ property: DefaultProperty, by properties: [Property]) -> Bool {
         if property.name.equals("enable.idempotence") {
             return properties.contains(where: rulesOutIdempotence)
         }
@@ -61,6 +76,11 @@ final class ClientConfiguration {
         return false
     }
 
+    /// Sets a property that this librdkafka may be without.
+    func setIfKnown(_ name: StaticString, _ value: String) {
+        if let configuration { _ = ScratchConfiguration.set(name.text, value, in: configuration) }
+    }
+
     private func set(_ name: String, _ value: String) throws(KafkaError) {
         guard let configuration else { throw KafkaError(RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE, place: place) }
         switch ScratchConfiguration.set(name, value, in: configuration) {
@@ -78,29 +98,42 @@ final class ClientConfiguration {
 
     /// A property's value as librdkafka took it, when it is a number.
     func number(_ name: StaticString) -> Int? {
+        text(name).flatMap { wholeNumber($0) }.flatMap { Int(exactly: $0) }
+    }
+
+    /// A property's value as librdkafka took it: its first 500 bytes or so.
+    func text(_ name: StaticString) -> String? {
         guard let configuration else { return nil }
-        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { text in
             var size = text.count
             guard let start = text.baseAddress,
                 rd_kafka_conf_get(configuration, name.text, start, &size) == RD_KAFKA_CONF_OK
             else { return nil }
-            return wholeNumber(String(cString: start)).flatMap { Int(exactly: $0) }
+            return String(cString: start)
         }
     }
 
     /// Makes the client; its events of the kinds in `events` (`RD_KAFKA_EVENT_…`) come through its queue.
-    /// - Throws: `KafkaError` with librdkafka's text, such as for properties that contradict each other.
+    /// - Throws: `KafkaError` with librdkafka's text: `isWrongConfiguration`, such as for properties that contradict each
+    ///   other, or `_CRIT_SYS_RESOURCE`.
     func start(_ type: rd_kafka_type_t, events: Int32) throws(KafkaError) -> OpaquePointer {
         var failure: String?
+        var code = RD_KAFKA_RESP_ERR__INVALID_ARG
         var client: OpaquePointer?
         rd_kafka_conf_set_events(configuration, events)
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { text in
             guard let start = text.baseAddress else { return }
             start[0] = 0
             client = rd_kafka_new(type, configuration, start, text.count)
-            if client == nil { failure = String(cString: start) }
+            if client == nil {
+                // Two codes are known: this one, where a thread or a descriptor was not to be had, and INVALID_ARG.
+                if rd_kafka_last_error() == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE {
+                    code = RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE
+                }
+                failure = String(cString: start)
+            }
         }
-        guard let client else { throw KafkaError(RD_KAFKA_RESP_ERR__INVALID_ARG, place: place, reason: failure) }
+        guard let client else { throw KafkaError(code, place: place, reason: failure) }
         // librdkafka owns it from here on.
         configuration = nil
         return client

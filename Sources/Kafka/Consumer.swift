@@ -38,12 +38,7 @@ public final class Consumer {
         name: String, topics: [String], properties: [Property], loop: any Loop, log: Log
     ) throws(KafkaError) {
         self.log = log
-        let configuration = try ClientConfiguration(
-            .consumer, name: name, properties: properties,
-            owned: [
-                ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"),
-                ("enable.partition.eof", "true"),
-            ])
+        let configuration = try ClientConfiguration.consumer(name: name, properties: properties)
         let events =
             RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS
             | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT

@@ -27,6 +27,9 @@ public struct KafkaError: Error, Equatable, Sendable {
     /// The code's name, such as `_ALL_BROKERS_DOWN` or `TOPIC_AUTHORIZATION_FAILED`.
     public var name: String { errorName(code) }
 
+    /// Whether librdkafka does not take the properties: the same fails again until somebody changes them.
+    public var isWrongConfiguration: Bool { code == RD_KAFKA_RESP_ERR__INVALID_ARG.rawValue }
+
     /// Whether the same may succeed later, with this very instance.
     public var isRetriable: Bool { !isFatal && errorIsRetriable(code) }
 

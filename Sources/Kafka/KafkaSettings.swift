@@ -35,6 +35,9 @@ public struct Property: Equatable, Sendable {
             || name.hasEnding("password") || name.hasEnding("secret")
     }
 
+    /// Whether it is the list of brokers, by either of its names.
+    var namesBrokers: Bool { name.isEqual(to: "bootstrap.servers") || name.isEqual(to: "metadata.broker.list") }
+
     var shownValue: String { isHidden ? "(not shown)" : joined("\"", value, "\"") }
 
     func with(name: String? = nil, value: String) -> Property {
@@ -65,19 +68,21 @@ public struct KafkaSettings: Equatable, Sendable {
     /// - Parameters:
     ///   - all: for both clients; each takes those that it knows.
     ///   - mark: where to report that `bootstrap.servers` is missing.
+    ///   - mayRepeat: whether a property may stand in one list several times, by any of its names: the last one counts.
     public init(
-        all: [Property], producer: [Property], consumer: [Property], mark: Mark, diagnostics: Diagnostics
+        all: [Property], producer: [Property], consumer: [Property], mark: Mark, mayRepeat: Bool = false,
+        diagnostics: Diagnostics
     ) {
         let check = PropertyCheck(diagnostics: diagnostics)
+        if !mayRepeat {
+            for properties in [all, producer, consumer] { check.reportAliases(properties) }
+        }
         let common = check.pass(all, for: .both)
         self.init(
             producer: common.filter(check.isForProducer) + check.pass(producer, for: .producer),
             consumer: common.filter(check.isForConsumer) + check.pass(consumer, for: .consumer))
-        let namesBrokers: (Property) -> Bool = {
-            $0.name.isEqual(to: "bootstrap.servers") || $0.name.isEqual(to: "metadata.broker.list")
-        }
         let isComplete =
-            (all + producer).contains(where: namesBrokers) && (all + consumer).contains(where: namesBrokers)
+            (all + producer).contains { $0.namesBrokers } && (all + consumer).contains { $0.namesBrokers }
         if !isComplete {
             diagnostics.report(
                 mark, "kafka has no bootstrap.servers", expected: "all: { bootstrap.servers: \"host:9092\" }")

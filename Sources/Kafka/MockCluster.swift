@@ -6,6 +6,7 @@ import Platform
 ///
 /// It keeps everything in memory and forgets it when it ends; librdkafka 2.0's drops old records beyond about 5 MB a
 /// partition, has no admin calls and does not check sizes. A topic comes into being when it is first asked for.
+/// Transactions are accepted and not isolated: no record of one is ever held back, whatever becomes of it.
 public final class MockCluster {
     /// Such as `127.0.0.1:9092,127.0.0.1:9093`.
     public let bootstrapServers: String
@@ -18,23 +19,22 @@ public final class MockCluster {
     ///   - brokers: how many, 1 to 16; their identifiers count from 1.
     ///   - address: the IPv4 address to listen on, and by which clients on other machines are told to connect.
     ///   - port: of the first broker, the others follow; 0 lets the system choose.
-    /// - Throws: `SystemError` when a port is taken or not permitted, with `address:port` as its subject.
+    /// - Throws: `SystemError` when a port is taken or not permitted, or the address is none of this machine's, with
+    ///   `address:port` as its subject.
     public static func start(
         brokers: Int = 1, address: String = "127.0.0.1", port: UInt16 = 0, loop: any Loop, log: Log
     ) throws(MockClusterError) -> MockCluster {
         let count = max(1, min(brokers, 16))
-        if port != 0 {
-            for index in 0..<count {
-                let number = Int(port) + index
-                guard let number = UInt16(exactly: number) else {
-                    throw .listen(SystemError(call: "bind", code: EINVAL, subject: "\(address):\(number)"))
-                }
-                // Tried beforehand: librdkafka only says that the cluster could not be made.
-                do throws(SystemError) {
-                    try systemCall("bind", on: "\(address):\(number)") { kedge_bind_probe(address, number) }
-                } catch {
-                    throw .listen(error)
-                }
+        for index in 0..<(port == 0 ? 1 : count) {
+            let number = Int(port) + index
+            guard let number = UInt16(exactly: number) else {
+                throw .listen(SystemError(call: "bind", code: EINVAL, subject: "\(address):\(number)"))
+            }
+            // Tried beforehand: librdkafka only says that the cluster could not be made.
+            do throws(SystemError) {
+                try systemCall("bind", on: "\(address):\(number)") { kedge_bind_probe(address, number) }
+            } catch {
+                throw .listen(error)
             }
         }
         return try MockCluster(brokers: count, address: address, port: port, loop: loop, log: log)
@@ -60,7 +60,8 @@ public final class MockCluster {
             log.debug("kafka broker: \(error.description)")
             return true
         }
-        let isRedirecting = port != 0 && kedge_bind_next(address, port)
+        let isUsual = port == 0 && address.isEqual(to: "127.0.0.1")
+        let isRedirecting = !isUsual && kedge_bind_next(address, port)
         let cluster = rd_kafka_mock_cluster_new(client.handle, Int32(count))
         let redirected = kedge_bind_default()
         guard let cluster else {
@@ -68,7 +69,8 @@ public final class MockCluster {
             throw .create(
                 KafkaError(
                     RD_KAFKA_RESP_ERR__FAIL, place: "embedded broker",
-                    reason: port == 0 ? "cannot listen" : "cannot listen on \(address):\(port) and following"))
+                    reason: port == 0
+                        ? "cannot listen on \(address)" : "cannot listen on \(address):\(port) and following"))
         }
         self.cluster = cluster
         bootstrapServers = rd_kafka_mock_cluster_bootstraps(cluster).map { String(cString: $0) } ?? ""
@@ -78,7 +80,7 @@ public final class MockCluster {
             throw .create(
                 KafkaError(
                     RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED, place: "embedded broker",
-                    reason: "this build cannot choose the port"))
+                    reason: "this build cannot choose the address and the port"))
         }
     }
 

@@ -41,7 +41,7 @@ public final class Producer: KafkaProducer {
     /// - Throws: `KafkaError` when librdkafka does not take the properties.
     public init(name: String, properties: [Property], loop: any Loop, log: Log) throws(KafkaError) {
         self.log = log
-        let configuration = try ClientConfiguration(.producer, name: name, properties: properties, owned: [])
+        let configuration = try ClientConfiguration.producer(name: name, properties: properties)
         let events =
             RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS
         client = try Client(

@@ -12,6 +12,8 @@ struct PropertyCatalog {
         let consumer: Bool
         /// Such as `0 .. 900000` or `none, gzip, snappy`; empty for free text.
         let range: String
+        /// The name of the property that this one is only another name of; empty where it is one itself.
+        let alias: String
     }
 
     let entries: [Entry]
@@ -28,6 +30,39 @@ struct PropertyCatalog {
     }
 
     func find(_ name: String) -> Entry? { entries.first { sameBytes($0.name, name) } }
+
+    /// The name that all names of one property share: `linger.ms` and `queue.buffering.max.ms` are one.
+    func canonicalName(_ name: String) -> String {
+        guard let entry = find(name), !entry.alias.utf8.isEmpty else { return name }
+        return entry.alias
+    }
+
+    /// The properties that librdkafka's words name, by the names it uses there: what is in backquotes or has a dot.
+    func names(in text: String) -> [String] {
+        var names: [String] = []
+        let bytes = Array(text.utf8)
+        var index = 0
+        while index < bytes.count {
+            let start = index
+            while index < bytes.count, Self.belongsToName(bytes[index]) { index += 1 }
+            if index == start {
+                index += 1
+                continue
+            }
+            var end = index
+            while end > start, bytes[end - 1] == UInt8(ascii: ".") { end -= 1 }
+            let isQuoted = start > 0 && bytes[start - 1] == UInt8(ascii: "`")
+            let name = String(decoding: bytes[start..<end], as: UTF8.self)
+            if isQuoted || bytes[start..<end].contains(UInt8(ascii: ".")), find(name) != nil, !contains(names, name) {
+                names.append(name)
+            }
+        }
+        return names
+    }
+
+    private static func belongsToName(_ byte: UInt8) -> Bool {
+        (97...122).contains(byte) || (48...57).contains(byte) || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_")
+    }
 
     /// The property whose name is closest to `name`, if one is close enough to be meant.
     func nearest(to name: String) -> String? {
@@ -49,7 +84,8 @@ struct PropertyCatalog {
         return best
     }
 
-    /// Rows are `name | C/P | range | default | importance | description`; the rest is headings.
+    /// Rows are `name | C/P | range | default | importance | description`; the rest is headings. The description of a
+    /// second name has "Alias for `first.name`" in it.
     private static func parse(_ text: UnsafeRawBufferPointer) -> [Entry] {
         var entries: [Entry] = []
         for line in text.split(separator: UInt8(ascii: "\n")) {
@@ -62,9 +98,23 @@ struct PropertyCatalog {
             entries.append(
                 Entry(
                     name: trimmed(columns[0]), producer: !isForConsumer, consumer: !isForProducer,
-                    range: trimmed(columns[2])))
+                    range: trimmed(columns[2]), alias: alias(columns[3])))
         }
         return entries
+    }
+
+    private static func alias(_ description: Slice<UnsafeRawBufferPointer>) -> String {
+        let words: StaticString = "Alias for `"
+        let length = words.utf8CodeUnitCount
+        var rest = description
+        while rest.count > length {
+            if words.withUTF8Buffer({ rest.prefix(length).elementsEqual($0) }) {
+                let name = rest.dropFirst(length).prefix { $0 != UInt8(ascii: "`") }
+                return String(decoding: name, as: UTF8.self)
+            }
+            rest = rest.dropFirst()
+        }
+        return ""
     }
 
     private static func trimmed(_ bytes: Slice<UnsafeRawBufferPointer>) -> String {

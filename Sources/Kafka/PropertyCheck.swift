@@ -24,6 +24,38 @@ struct PropertyCheck {
         return passed
     }
 
+    /// Two names of one property, librdkafka's own or Java's, in one mapping: only one of them can count, and which one
+    /// nobody should have to guess. The second is reported.
+    func reportAliases(_ properties: [Property]) {
+        var seen: [(canonical: String, property: Property)] = []
+        for property in properties {
+            let canonical = canonicalName(property.name)
+            guard let first = seen.first(where: { sameBytes($0.canonical, canonical) })?.property else {
+                seen.append((canonical, property))
+                continue
+            }
+            // The same name twice is another mistake, which the configuration's reader reports.
+            if sameBytes(first.name, property.name) { continue }
+            diagnostics.report(
+                property.mark,
+                joined(
+                    property.name, " is the same property as ", first.name, " at line ", decimal(first.mark.line),
+                    ": leave one of them out"))
+        }
+    }
+
+    private func canonicalName(_ name: String) -> String {
+        if catalog.find(name) == nil {
+            for foreign in javaProperties where foreign.name.equals(name) {
+                switch foreign.treatment {
+                case .renamed(let other), .inKibibytes(let other): return catalog.canonicalName(other.text)
+                case .refused: return name
+                }
+            }
+        }
+        return catalog.canonicalName(name)
+    }
+
     private func translate(_ property: Property) -> Property? {
         if property.name.hasEnding("_cb") {
             diagnostics.report(
@@ -82,6 +114,12 @@ struct PropertyCheck {
     }
 
     private func isAccepted(_ property: Property) -> Bool {
+        if property.namesBrokers, let problem = BrokerList.problem(of: property.value) {
+            diagnostics.report(
+                property.mark, joined(property.name, ": ", problem.words(isHidden: property.isHidden)),
+                expected: BrokerList.expected)
+            return false
+        }
         switch scratch.set(property.name, property.value) {
         case .accepted: return true
         case .unknown:

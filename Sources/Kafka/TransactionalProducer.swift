@@ -35,6 +35,14 @@ public final class TransactionalProducer: KafkaProducer {
         }
     }
 
+    /// What makes a producer transactional.
+    static func properties(of identity: Identity) -> [Property] {
+        [
+            Property(name: "enable.idempotence", value: "true"),
+            Property(name: "transactional.id", value: identity.transactionalID),
+        ]
+    }
+
     /// Records of a transaction of which nobody knows whether it was committed, because its producer ended meanwhile.
     /// The next producer learns it from the position.
     public struct Doubt {
@@ -121,11 +129,7 @@ public final class TransactionalProducer: KafkaProducer {
         self.log = log
         inherited = doubt
         producer = try Producer(
-            name: name,
-            properties: kafka.producer + [
-                Property(name: "enable.idempotence", value: "true"),
-                Property(name: "transactional.id", value: identity.transactionalID),
-            ], loop: loop, log: log)
+            name: name, properties: kafka.producer + Self.properties(of: identity), loop: loop, log: log)
         reader = try PositionReader(
             name: name, group: identity.group, topic: identity.topic, properties: kafka.consumer)
         do throws(SystemError) {

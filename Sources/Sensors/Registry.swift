@@ -105,8 +105,8 @@ public enum Registry {
         guard let id, let decoded else { return nil }
         return SensorPlan(
             id: id, driver: driver.name, mark: reader.mark, every: period,
-            channels: plan(decoded.channels, channels, reader, names), topic: topic, filters: filters,
-            durability: durability,
+            channels: plan(decoded.channels, channels, reader, names), topic: topic,
+            topicMark: reader.mark(of: "topic"), filters: filters, durability: durability,
             claims: decoded.claims, make: decoded.make)
     }
 
@@ -135,7 +135,7 @@ public enum Registry {
                 entry.value, path: joined(mapping.path, ".", entry.key.text), diagnostics: reader.diagnostics)
             plans[index] = ChannelPlan(
                 channels[index], isEnabled: channel.boolean("enabled") ?? true, topic: channel.topic("topic", names),
-                filters: channel.node("filters"))
+                topicMark: channel.mark(of: "topic"), filters: channel.node("filters"))
             channel.finish()
         }
         return plans

@@ -15,6 +15,8 @@ public struct SensorPlan {
     public let channels: [ChannelPlan]
     /// The topic of all channels that name none; `nil` is the node's.
     public let topic: String?
+    /// Where that topic stands.
+    public let topicMark: Mark?
     /// The filters of all channels that have none of their own, as written.
     public let filters: Node?
     /// When its records go to the disk, as written; the outbox's to read.
@@ -25,7 +27,7 @@ public struct SensorPlan {
 
     public init(
         id: String, driver: StaticString, mark: Mark, every: Interval?, channels: [ChannelPlan], topic: String? = nil,
-        filters: Node? = nil, durability: Node? = nil, claims: [Claim] = [], make: DriverMaker
+        topicMark: Mark? = nil, filters: Node? = nil, durability: Node? = nil, claims: [Claim] = [], make: DriverMaker
     ) {
         self.id = id
         self.driver = driver
@@ -33,6 +35,7 @@ public struct SensorPlan {
         self.every = every
         self.channels = channels
         self.topic = topic
+        self.topicMark = topicMark
         self.filters = filters
         self.durability = durability
         self.claims = claims
@@ -54,13 +57,18 @@ public struct ChannelPlan {
     /// A disabled channel is measured, where the chip measures all at once, but makes no samples.
     public let isEnabled: Bool
     public let topic: String?
+    /// Where its topic stands.
+    public let topicMark: Mark?
     /// Its filters as written; `nil` leaves it to the sensor's.
     public let filters: Node?
 
-    public init(_ channel: Channel, isEnabled: Bool = true, topic: String? = nil, filters: Node? = nil) {
+    public init(
+        _ channel: Channel, isEnabled: Bool = true, topic: String? = nil, topicMark: Mark? = nil, filters: Node? = nil
+    ) {
         self.channel = channel
         self.isEnabled = isEnabled
         self.topic = topic
+        self.topicMark = topicMark
         self.filters = filters
     }
 }

@@ -12,7 +12,9 @@ extension Subcommand {
                 memory and forgotten at the end; old records beyond some megabytes of a
                 partition are dropped. A topic comes into being when it is first used.
 
-                For development and tests only: no security, no disk, no administration.
+                For development and tests only: no security, no disk, no administration, and
+                no isolation of transactions: consumers get the records of aborted and
+                unfinished ones, too, also with isolation.level=read_committed.
                 """,
             options: [
                 Options.Option("brokers", "N", letter: "n", "how many brokers the cluster has, 1 to 16 (1)"),
@@ -39,6 +41,12 @@ extension Subcommand {
         guard let port = options.number("port", in: 0...65_535, default: 0) else {
             return command.wrongUsage("--port takes a number from 1 to 65535")
         }
+        let address = options.value("listen") ?? "127.0.0.1"
+        // Clients are told to connect to it: 0.0.0.0 would be themselves.
+        guard kedge_is_ipv4(address), !address.isEqual(to: "0.0.0.0") else {
+            return command.wrongUsage(
+                "--listen takes an IPv4 address that clients reach, such as 192.168.1.5, not \(address)")
+        }
         guard let limit = options.limit() else { return command.wrongUsage(Options.limitWanted) }
         var topics: [(name: String, partitions: Int)] = []
         for text in options.all("topic") {
@@ -50,8 +58,7 @@ extension Subcommand {
         return withLoop { loop, log in
             do throws(MockClusterError) {
                 let cluster = try MockCluster.start(
-                    brokers: brokers, address: options.value("listen") ?? "127.0.0.1", port: UInt16(port), loop: loop,
-                    log: log)
+                    brokers: brokers, address: address, port: UInt16(port), loop: loop, log: log)
                 for topic in topics {
                     do throws(KafkaError) {
                         try cluster.createTopic(

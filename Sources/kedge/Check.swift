@@ -13,8 +13,9 @@ extension Subcommand {
             name: "check", summary: "check a configuration", synopsis: "[options] [CONFIG]",
             description: """
                 Reads CONFIG (/etc/kedge/kedge.yaml) as `kedge run` would and reports every
-                mistake in it as FILE:LINE:COLUMN: what, what was expected. Brokers are not
-                asked.
+                mistake in it as FILE:LINE:COLUMN: what, what was expected. Kafka properties
+                that contradict each other, an incomplete login and certificates that are not
+                there are mistakes, too. Brokers are not asked.
 
                 With --hardware every sensor is measured once, each bus opened, and each
                 actuator's line looked at (it is not driven): what does not answer is named,
@@ -41,7 +42,8 @@ extension Subcommand {
         let diagnostics = Diagnostics(file: path)
         var settings: AgentSettings?
         do throws(SystemError) {
-            settings = try AgentSettings.load(path, environment: environment, diagnostics: diagnostics)
+            settings = try AgentSettings.load(
+                path, environment: environment, tryingClients: true, diagnostics: diagnostics)
         } catch {
             report.unreadable(error)
             return .configuration

@@ -9,10 +9,13 @@ import Platform
 let defaultConfiguration = "/etc/kedge/kedge.yaml"
 
 /// Reads and checks a configuration; everything that is wrong with it goes to standard error.
-func loadConfiguration(_ path: String) -> AgentSettings? {
+///
+/// - Parameter tryingClients: for `kedge run`; see `AgentSettings.decode`.
+func loadConfiguration(_ path: String, tryingClients: Bool = false) -> AgentSettings? {
     let diagnostics = Diagnostics(file: path)
     do throws(SystemError) {
-        let settings = try AgentSettings.load(path, environment: environment, diagnostics: diagnostics)
+        let settings = try AgentSettings.load(
+            path, environment: environment, tryingClients: tryingClients, diagnostics: diagnostics)
         for line in diagnostics.lines { writeLine(line, to: 2) }
         return diagnostics.isEmpty ? settings : nil
     } catch {
@@ -47,10 +50,8 @@ extension Subcommand {
 
     private static func runAgent(_ options: Options) -> ExitCode {
         guard let limit = options.limit() else { return Subcommand.run.wrongUsage(Options.limitWanted) }
-        guard let settings = loadConfiguration(options.operands.first ?? defaultConfiguration) else {
-            return .configuration
-        }
-        settings.kafka.leaveOutSASLPlugins()
+        let path = options.operands.first ?? defaultConfiguration
+        guard let settings = loadConfiguration(path, tryingClients: true) else { return .configuration }
         return withLoop(level: settings.logLevel) { loop, log in
             do throws(AgentError) {
                 let hardware = KernelHardware(time: loop.time, attach: attachSimulatedDevices)
@@ -103,6 +104,8 @@ extension Subcommand {
                 return left == 0 ? .success : .left
             } catch {
                 log.error(error.description)
+                // As it may be in spite of the trial: a certificate that has gone away since.
+                if case .kafka(let cause) = error, cause.isWrongConfiguration { return .configuration }
                 return .unavailable
             }
         }

@@ -92,6 +92,7 @@ extension Subcommand {
         } else if options.has(value: "key-id") {
             return command.wrongUsage("--key-id needs --key-file")
         }
+        if let problem = Connection.wrongUsage(options) { return command.wrongUsage(problem) }
         guard let settings = Connection.settings(options) else { return .configuration }
         return withLoop(level: .warning) { loop, log in
             do throws(KafkaError) {
@@ -118,7 +119,7 @@ extension Subcommand {
                 return sending.code
             } catch {
                 log.error(error.description)
-                return .unavailable
+                return error.isWrongConfiguration ? .configuration : .unavailable
             }
         }
     }

@@ -50,7 +50,13 @@ enum Connection {
         ]
     }
 
-    /// The properties that the options ask for; problems are written to standard error.
+    /// What is wrong with the brokers of `--bootstrap`, in words; `nil` when nothing is.
+    static func wrongUsage(_ options: Options) -> String? {
+        guard let problem = options.value("bootstrap").flatMap({ BrokerList.problem(of: $0) }) else { return nil }
+        return joined("--bootstrap: ", problem.words(), ", expected ", BrokerList.expected)
+    }
+
+    /// The properties that the options ask for; problems are written to standard error. `wrongUsage` comes first.
     static func settings(_ options: Options) -> KafkaSettings? {
         var all: [Property] = []
         var configured: KafkaSettings?
@@ -78,7 +84,7 @@ enum Connection {
         let diagnostics = Diagnostics(file: "")
         let settings = KafkaSettings(
             all: all, producer: configured?.producer ?? [], consumer: configured?.consumer ?? [],
-            mark: Mark(line: 1, column: 1), diagnostics: diagnostics)
+            mark: Mark(line: 1, column: 1), mayRepeat: true, diagnostics: diagnostics)
         for problem in diagnostics.problems { writeLine(problem.text, to: 2) }
         guard diagnostics.isEmpty else { return nil }
         // The command line comes last, so that it wins over the file.

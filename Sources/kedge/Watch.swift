@@ -40,6 +40,7 @@ extension Subcommand {
             return command.wrongUsage("--count takes a number from 1 on")
         }
         guard let limit = options.limit() else { return command.wrongUsage(Options.limitWanted) }
+        if let problem = Connection.wrongUsage(options) { return command.wrongUsage(problem) }
         guard let settings = Connection.settings(options) else { return .configuration }
         return withLoop { loop, log in
             do throws(KafkaError) {
@@ -65,7 +66,7 @@ extension Subcommand {
                 return isReady && (options.value("count") == nil || seen == count) ? .success : .unavailable
             } catch {
                 log.error(error.description)
-                return .unavailable
+                return error.isWrongConfiguration ? .configuration : .unavailable
             }
         }
     }

@@ -54,6 +54,21 @@ import Testing
         first.close()
     }
 
+    @Test func anAddressServesWithAnyPort() throws {
+        let fixture = try Fixture(mocked: true)
+        let cluster = try MockCluster.start(brokers: 2, address: "127.0.0.3", loop: fixture.loop, log: fixture.log)
+        let servers = cluster.bootstrapServers.split(separator: ",")
+        #expect(servers.count == 2 && servers.allSatisfy { $0.hasPrefix("127.0.0.3:") })
+        try deliver(to: cluster, fixture)
+        cluster.close()
+        for address in ["192.0.2.1", "nonsense"] {
+            let error = #expect(throws: MockClusterError.self) {
+                try MockCluster.start(address: address, loop: fixture.loop, log: fixture.log)
+            }
+            #expect(error?.description.contains("\(address):0: ") == true)
+        }
+    }
+
     @Test func addressThatIsNotOursIsNamed() throws {
         let fixture = try Fixture(mocked: true)
         for (address, reason) in [("192.0.2.1", "Cannot assign"), ("nonsense", "Invalid argument")] {

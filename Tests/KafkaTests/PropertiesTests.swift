@@ -185,6 +185,37 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        ("linger.ms", "queue.buffering.max.ms"), ("buffer.memory", "queue.buffering.max.kbytes"),
+        ("compression.gzip.level", "compression.level"), ("message.timeout.ms", "delivery.timeout.ms"),
+    ])
+    func twoNamesOfOnePropertyAreReportedInOneMapping(_ first: String, _ second: String) {
+        let (_, lines) = check(producer: [first: "4096", "retries": "9", second: "8192"])
+        #expect(
+            lines.filter { $0.contains("same property") } == [
+                "kedge.yaml:20:3: \(second) is the same property as \(first) at line 20: leave one of them out"
+            ])
+        // What stands in `producer` overrides what stands in `all`.
+        let (_, override) = check(all: [first: "4096"], producer: [second: "8192"])
+        #expect(!override.contains { $0.contains("same property") })
+    }
+
+    @Test func theBrokersAreLookedAt() {
+        let diagnostics = Diagnostics(file: "kedge.yaml")
+        let mark = Mark(line: 3, column: 9)
+        for (name, isSecret) in [("bootstrap.servers", false), ("metadata.broker.list", true)] {
+            _ = KafkaSettings(
+                all: [Property(name: name, value: "h:99999", mark: mark, isSecret: isSecret)], producer: [],
+                consumer: [], mark: Mark(line: 1, column: 1), diagnostics: diagnostics)
+        }
+        let words = "has a port that is not a number from 1 to 65535, expected \(BrokerList.expected)"
+        #expect(
+            diagnostics.lines == [
+                "kedge.yaml:3:9: bootstrap.servers: \"h:99999\" \(words)",
+                "kedge.yaml:3:9: metadata.broker.list: an entry (not shown) \(words)",
+            ])
+    }
+
     @Test func laterPropertiesWin() throws {
         let settings = KafkaSettings(bootstrapServers: "a:1").replacing(bootstrapServers: "b:2")
         #expect(value("bootstrap.servers", in: settings.producer) == "b:2")

@@ -5,106 +5,6 @@ import Testing
 
 @testable import Kafka
 
-/// A transactional producer, the payloads it was given, and what was reported.
-private final class Sender {
-    let producer: TransactionalProducer
-    private(set) var acknowledged: [UInt] = []
-    private(set) var failures: [UInt: DeliveryFailure] = [:]
-    private(set) var reports: [UInt: Int] = [:]
-    private(set) var positions: [CommittedPosition?] = []
-    private(set) var fatal: [KafkaError] = []
-    private(set) var rooms = 0
-    /// What has not been acknowledged, in order: as an outbox, it is offered again.
-    private(set) var waiting: [Entry] = []
-    private var payloads: [UInt: (memory: UnsafeMutableRawBufferPointer, entry: Entry)] = [:]
-    private var next: UInt = 0
-    private var sent = 0
-
-    struct Entry {
-        let number: Int
-        let text: String
-        let position: Int64
-    }
-    private let topic: TopicID
-
-    init(
-        _ fixture: Fixture, topic: String, settings: DeliverySettings = .often,
-        doubt: TransactionalProducer.Doubt? = nil,
-        outbox: String = "box", _ more: KeyValuePairs<String, String> = [:]
-    ) throws {
-        producer = try TransactionalProducer(
-            name: "kedge-\(fixture.unique)", identity: .init(client: "kedge-\(fixture.unique)", topic: topic),
-            settings: settings,
-            kafka: KafkaSettings(
-                producer: fixture.properties(["linger.ms": "5"]) + fixture.properties(more),
-                consumer: fixture.consumerProperties()),
-            doubt: doubt, loop: fixture.loop, log: fixture.log)
-        self.topic = try producer.topic(named: topic)
-        producer.outboxName = outbox
-        producer.onPosition = { [unowned self] in positions.append($0) }
-        producer.onFatal = { [unowned self] in fatal.append($0) }
-        producer.onRoom = { [unowned self] in
-            rooms += 1
-            offerWaiting()
-        }
-        producer.onDelivery = { [unowned self] token, failure in
-            reports[token.number, default: 0] += 1
-            let payload = payloads.removeValue(forKey: token.number)
-            payload?.memory.deallocate()
-            if let failure {
-                failures[token.number] = failure
-                if failure.isRetriable, let entry = payload?.entry {
-                    // Before all that came after it.
-                    waiting.insert(entry, at: waiting.firstIndex { $0.number > entry.number } ?? waiting.count)
-                }
-            } else {
-                acknowledged.append(token.number)
-            }
-        }
-    }
-
-    deinit {
-        producer.onDelivery = nil
-        producer.close()
-        for payload in payloads.values { payload.memory.deallocate() }
-    }
-
-    func send(_ text: String, position: Int64 = 0) {
-        waiting.append(Entry(number: sent, text: text, position: position))
-        sent += 1
-        offerWaiting()
-    }
-
-    private func offerWaiting() {
-        while let first = waiting.first {
-            guard offer(first) == .taken else { return }
-            waiting.removeFirst()
-        }
-    }
-
-    func offer(_ text: String) -> Offer { offer(Entry(number: -1, text: text, position: 0)) }
-
-    private func offer(_ entry: Entry) -> Offer {
-        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: entry.text.utf8.count, alignment: 1)
-        memory.copyBytes(from: entry.text.utf8)
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
-        let answer = producer.offer(
-            topic: topic, key: nothing, payload: UnsafeRawBufferPointer(memory), id: nothing,
-            position: entry.position, token: DeliveryToken(next))
-        if answer == .taken {
-            payloads[next] = (memory, entry)
-            next += 1
-        } else {
-            memory.deallocate()
-        }
-        return answer
-    }
-}
-
-extension DeliverySettings {
-    fileprivate static let often = DeliverySettings(mode: .exactlyOnce, commitEvery: .milliseconds(20))
-}
-
 @Suite struct TransactionTests {
     @Test func reportsComeWithTheCommit() throws {
         let fixture = try Fixture()
@@ -259,7 +159,7 @@ extension DeliverySettings {
     }
 
     /// What ends a transaction, not the producer: it is aborted, and all of it offered again. (The embedded broker shows
-    /// what was aborted, too, as a consumer without `read_committed` sees it.)
+    /// what was aborted, too.)
     @Test(arguments: [
         // TOPIC_AUTHORIZATION_FAILED, GROUP_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_OR_PART of the offset
         (MockCluster.Request.addPartitionsToTransaction, Int32(29)), (.addOffsetsToTransaction, 30),
@@ -285,6 +185,31 @@ extension DeliverySettings {
         #expect(Set(watcher.texts) == Set((0..<25).map { "\($0)" }))
         // The last attempt is whole and in order.
         #expect(watcher.texts.suffix(20) == (5..<25).map { "\($0)" })
+    }
+
+    /// As `kedge broker --help` and the README say. A librdkafka whose mock cluster does isolate them makes both wrong.
+    @Test func theEmbeddedBrokerDoesNotIsolateTransactions() throws {
+        let fixture = try Fixture(mocked: true)
+        let topic = try fixture.topic("isolation")
+        let sender = try Sender(
+            fixture, topic: topic, settings: DeliverySettings(mode: .exactlyOnce, commitEvery: .seconds(30)))
+        for number in 0..<5 { sender.send("\(number)") }
+        #expect(try fixture.wait { sender.producer.counters.acknowledged == 5 })
+        func whatIsRead() throws -> [String] {
+            let properties = fixture.consumerProperties(["isolation.level": "read_committed"])
+            let watcher = TestWatcher(
+                try Watcher(
+                    name: "kedge-watch", topic: topic, from: .beginning, properties: properties, loop: fixture.loop,
+                    log: fixture.log))
+            #expect(try fixture.wait { watcher.ends > 0 })
+            return watcher.texts
+        }
+        let all = (0..<5).map { "\($0)" }
+        #expect(try whatIsRead() == all, "the transaction is open")
+        // Ends it without a commit.
+        sender.producer.close()
+        #expect(sender.producer.committed == 0)
+        #expect(try whatIsRead() == all, "the transaction was aborted")
     }
 
     @Test func aRecordThatNobodyTakesDoesNotHoldUpTheOthers() throws {

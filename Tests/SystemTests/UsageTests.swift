@@ -30,6 +30,8 @@ import Testing
         ["send", "pump", "1", "--expect", "0"],
         ["send", "pump", "1", "--priority", "256"], ["send", "--for", "1s"], ["send", "--safe"],
         ["send", "pump", "1", "--query"], ["send", "pump", "1", "--key-id", "a"],
+        ["watch", "sensors", "-b", ""], ["watch", "sensors", "-b", "h:99999"], ["send", "pump", "1", "-b", "x y:1"],
+        ["broker", "--listen", "nonsense", "--for", "10ms"], ["broker", "--listen", "0.0.0.0", "--for", "10ms"],
         ["keygen"], ["keygen", "--type", "rsa", "a"], ["keygen", "--type", "ed25519", "--id", "a"],
         ["keygen", "--id", "a:b"], ["broker", "-n", "none"],
         ["broker", "-n"], ["demo", "--for", "5 parsecs"], ["watch", "sensors", "--for", "5"],
@@ -76,6 +78,55 @@ import Testing
                 #expect(text.contains(expected), "\(command): \(expected) is missing in:\n\(text)")
             }
         }
+    }
+
+    /// They came to light only when a client was made: `run` ended with 69, and was started again for ever.
+    @Test(arguments: [
+        ("message.timeout.ms: 100, linger.ms: 5000", "5:25: message.timeout.ms: \"100\": "),
+        (
+            "ssl.ca.location: /absent.pem, security.protocol: ssl",
+            "5:22: ssl.ca.location: \"/absent.pem\": No such file"
+        ),
+        (
+            "security.protocol: sasl_ssl, sasl.mechanism: PLAIN",
+            "3:3: kafka: sasl.username and sasl.password must be set"
+        ),
+        ("max.poll.interval.ms: 1", "5:27: max.poll.interval.ms: \"1\": "),
+        (
+            "linger.ms: 5, queue.buffering.max.ms: 6",
+            "6:29: queue.buffering.max.ms is the same property as linger.ms at line 5"
+        ),
+    ])
+    func propertiesThatContradictEachOtherEndWith78(properties: String, expected: String) throws {
+        let folder = try TemporaryFolder()
+        let file = try folder.file(
+            "kedge.yaml",
+            """
+            node: pi-01
+            kafka:
+              all:
+                bootstrap.servers: "127.0.0.1:1"
+            """ + "\n    " + properties.replacingOccurrences(of: ", ", with: "\n    ") + "\n")
+        for command in ["check", "run"] {
+            let result = try KedgeProcess.run(command, file)
+            #expect(result.code == 78)
+            #expect(result.errors.count == 1)
+            #expect(result.errors.first?.hasPrefix("\(file):\(expected)") == true, "\(command): \(result.errors)")
+        }
+    }
+
+    /// Without `--port`, `--listen` had no effect.
+    @Test func theBrokerListensWhereItIsToldWithAnyPort() throws {
+        let result = try KedgeProcess.run("broker", "--listen", "127.0.0.3", "-n", "2", "--for", "10ms")
+        #expect(result.code == 0)
+        let servers = result.output.joined().dropFirst("bootstrap.servers=".count).split(separator: ",")
+        #expect(servers.count == 2 && servers.allSatisfy { $0.hasPrefix("127.0.0.3:") }, "\(result.output)")
+    }
+
+    /// `TransactionTests` shows that it is true.
+    @Test func theBrokersHelpSaysThatTransactionsAreNotIsolated() throws {
+        let text = try KedgeProcess.run("broker", "--help").output.joined(separator: " ")
+        #expect(text.contains("no isolation of transactions"))
     }
 
     @Test func theHardwareOfActuatorsIsAskedFor() throws {

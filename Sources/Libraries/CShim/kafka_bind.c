@@ -15,9 +15,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/// The port is 0 while nothing is to be redirected. Of the thread: the mock cluster binds in the thread that makes it,
+/// Of the thread: the mock cluster binds in the thread that makes it,
 /// and no other thread's sockets may be touched.
 static _Thread_local struct {
+    bool active;
     struct in_addr address;
     uint16_t port;
     unsigned redirected;
@@ -29,7 +30,7 @@ static int kernel_bind(int socket, const struct sockaddr *address, socklen_t siz
 
 __attribute__((visibility("default"), used)) int bind(int socket, const struct sockaddr *address, socklen_t size) {
     struct sockaddr_in wanted;
-    if (next.port == 0 || address == NULL || size < sizeof wanted || address->sa_family != AF_INET)
+    if (!next.active || address == NULL || size < sizeof wanted || address->sa_family != AF_INET)
         return kernel_bind(socket, address, size);
     memcpy(&wanted, address, sizeof wanted);
     if (wanted.sin_port != 0 || wanted.sin_addr.s_addr != htonl(INADDR_LOOPBACK))
@@ -39,21 +40,20 @@ __attribute__((visibility("default"), used)) int bind(int socket, const struct s
     (void)setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     wanted.sin_addr = next.address;
     wanted.sin_port = htons(next.port);
-    next.port++;
+    if (next.port != 0) next.port++;
     next.redirected++;
     return kernel_bind(socket, (const struct sockaddr *)&wanted, sizeof wanted);
 }
 
 bool kedge_bind_next(const char *address, uint16_t port) {
     next.redirected = 0;
-    next.port = 0;
-    if (inet_pton(AF_INET, address, &next.address) != 1) return false;
     next.port = port;
-    return true;
+    next.active = inet_pton(AF_INET, address, &next.address) == 1;
+    return next.active;
 }
 
 unsigned kedge_bind_default(void) {
-    next.port = 0;
+    next.active = false;
     return next.redirected;
 }
 

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CShim.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <grp.h>
 #include <stddef.h>
@@ -64,6 +65,16 @@ static void *run_thread(void *argument) {
     free(argument);
     start.entry(start.argument);
     return NULL;
+}
+
+bool kedge_is_ipv4(const char *text) {
+    struct in_addr address;
+    return inet_pton(AF_INET, text, &address) == 1;
+}
+
+bool kedge_is_ipv6(const char *text) {
+    struct in6_addr address;
+    return inet_pton(AF_INET6, text, &address) == 1;
 }
 
 int kedge_thread_start(const char *name, size_t stack, void (*entry)(void *), void *argument) {

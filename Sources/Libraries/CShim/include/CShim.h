@@ -62,6 +62,10 @@ int kedge_list(const char *path, void (*entry)(void *context, const char *name),
 /// Returns 1 when members of the group may, 0 when they may not, or -1 with errno.
 int kedge_group_access(const char *path, char *group, size_t capacity);
 
+/// Whether `text` is an IPv4 address with its four numbers, or an IPv6 address (inet_pton(3)).
+bool kedge_is_ipv4(const char *text);
+bool kedge_is_ipv6(const char *text);
+
 /// Sends `message` to the service manager's socket named by NOTIFY_SOCKET, as sd_notify(3) defines the protocol.
 /// Returns 1 when it was sent, 0 when there is no such socket, -1 with errno when sending failed.
 int kedge_notify(const char *message);

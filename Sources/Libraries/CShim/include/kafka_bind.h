@@ -6,7 +6,8 @@
 #include <stdint.h>
 
 /// From now on, until `kedge_bind_default`, each bind() of this thread to port 0 of the loopback address goes to
-/// `address` (dotted IPv4) instead, and to `port`, `port + 1`, and so on. Returns false when `address` is none.
+/// `address` (dotted IPv4) instead, and to `port`, `port + 1`, and so on; with `port` 0 to any that is free. Returns false
+/// when `address` is none.
 bool kedge_bind_next(const char *address, uint16_t port);
 
 /// Ends kedge_bind_next. Returns how many bind() calls it has redirected.
