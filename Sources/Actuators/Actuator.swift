@@ -28,6 +28,8 @@ public final class Actuator {
         guard let granted, granted.until > loop.time.now else { return nil }
         return granted
     }
+    /// The command that drove it last, or is about to; `nil` when it goes, or went, back to its safe value by itself.
+    public internal(set) var holder: String?
     /// Since when the output has been at its safe value, as far as it can be known; `nil` when it may be anywhere.
     public internal(set) var safeSince: Instant?
     /// Called after each change of `value`.
@@ -183,6 +185,7 @@ public final class Actuator {
         cancel(&retryTimer)
         deadline = nil
         isConfirmed = false
+        holder = order.command
         if !sameValue(order.value, plan.safe) {
             safeSince = nil
             meter?.take(at: loop.time.now)

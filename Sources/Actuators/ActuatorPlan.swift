@@ -133,6 +133,8 @@ public struct ActuatorPlan {
     public let mark: Mark
     /// The longest time away from the safe value, counted from when it was left: a newer command does not stretch it.
     public let maxOn: Interval?
+    /// Of its values, such as `V` or `/min`; 1 to 32 bytes, `nil` for bare numbers and for what is off or on.
+    public let unit: String?
     public let driver: DriverPlan
 
     public var safe: Value { driver.safe }
@@ -143,12 +145,13 @@ public struct ActuatorPlan {
 
     public init(
         id: String, mark: Mark = Mark(line: 0, column: 0), maxOn: Interval? = nil,
-        restraints: Restraints = Restraints(), driver: DriverPlan
+        restraints: Restraints = Restraints(), unit: String? = nil, driver: DriverPlan
     ) {
         self.id = id
         self.mark = mark
         self.maxOn = maxOn
         self.restraints = restraints
+        self.unit = unit
         self.driver = driver
     }
 
@@ -227,6 +230,10 @@ extension ActuatorPlan {
         let index = reader.requiredChoice("driver", entries.map { $0.name })
         let maxOn = reader.interval("max_on", in: maxOnRange)
         let restraints = Restraints.decode(reader, maxOn: maxOn)
+        let unit = reader.string("unit")
+        if let unit, !(1...32).contains(unit.utf8.count) {
+            reader.report("unit", joined("has ", decimal(unit.utf8.count), " bytes"), expected: "1 to 32, such as V")
+        }
         reader.refuseLater(later)
         guard let index else {
             // The other keys are the driver's: only those that none of them knows are wrong for certain.
@@ -247,8 +254,12 @@ extension ActuatorPlan {
                 expected: "1 to 128")
             return nil
         }
+        if unit != nil, driver.domain == .level {
+            reader.report("unit", "stands beside values that are off or on", expected: "none")
+        }
         let longest = maxOn.map { min($0, driver.longest ?? $0) } ?? driver.longest
-        return ActuatorPlan(id: id, mark: reader.mark, maxOn: longest, restraints: restraints, driver: driver)
+        return ActuatorPlan(
+            id: id, mark: reader.mark, maxOn: longest, restraints: restraints, unit: unit, driver: driver)
     }
 
     /// Reads all of `actuators`; an id that is there twice is a problem.

@@ -19,6 +19,7 @@ extension Actuator {
         cancel(&retryTimer)
         deadline = nil
         if current != nil, self.verdict == nil { self.verdict = verdict }
+        holder = nil
         isConfirmed = false
         isReturning = true
         output.set(plan.safe) { [unowned(unsafe) self] result in confirmSafe(cause, result) }

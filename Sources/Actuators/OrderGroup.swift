@@ -5,8 +5,8 @@ import Records
 ///
 /// Nothing moves unless all may: an actuator that is busy, or that forbids its order, refuses them all. Then the orders
 /// for a safe value go first, together, and the others when those are done; so one actuator of an interlock can take over
-/// from another. When an order fails all the same, the actuators that were switched on go to their safe values: a
-/// rollback never switches anything on.
+/// from another. When an order fails all the same, the actuators that were switched on, and that nothing else has taken
+/// since, go to their safe values: a rollback never switches anything on.
 public final class OrderGroup {
     /// An order of the group, and what became of it.
     public final class Member {
@@ -108,6 +108,13 @@ public final class OrderGroup {
         }
         open = done.count + 1
         for member in done {
+            guard let holder = member.actuator.holder, sameBytes(holder, member.order.command) else {
+                // What drives it now was admitted after this, and is answered by itself.
+                let reason = "the group could not be done, and this was driven by something else since"
+                member.outcome = .preempted(reason: reason, value: member.actuator.value)
+                finish()
+                continue
+            }
             member.isRolledBack = true
             member.actuator.makeSafe(.rollback(id: id)) { [self] outcome in
                 member.outcome = outcome

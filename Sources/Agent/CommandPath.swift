@@ -29,6 +29,7 @@ final class CommandPath {
     private var lastRenewal: Instant?
     private var renewal: TimerID?
     private var isClosed = false
+    private var holdsMessages = false
 
     /// - Parameters:
     ///   - client: the consumer's group, one for each node.
@@ -68,7 +69,13 @@ final class CommandPath {
         disconnect = DisconnectGuard(
             actuators, standard: settings.commands.onDisconnect, loop: loop, log: log)
         processor.onUndelivered = { replies.send(id: $0, $1) }
-        processor.areRepliesDelivered = { replies.isDelivered }
+        processor.deliveredReplies = { replies.delivered }
+        replies.onDelivered = { [unowned(unsafe) self] in processor.noteDeliveries() }
+        processor.onReread = { [unowned(unsafe) self] in reread() }
+        processor.onHold = { [unowned(unsafe) self] isHeld in
+            holdsMessages = isHeld
+            consumer?.isHeld = isHeld
+        }
         processor.onQuery = { for actuator in $0 { replies.publish(actuator) } }
         processor.onDealtWith = { [unowned(unsafe) self] topic, partition, offset in
             consumer?.commit(MessagePlace(topic: topic, partition: partition, offset: offset))
@@ -83,6 +90,7 @@ final class CommandPath {
     deinit {
         close()
         processor.stop()
+        replies.onDelivered = nil
         for actuator in actuators { actuator.onState = nil }
     }
 
@@ -123,11 +131,23 @@ final class CommandPath {
         }
         consumer.onLink = { [unowned(unsafe) self] isUp in disconnect.linkChanged(isUp: isUp) }
         consumer.onFatal = { [unowned(unsafe) self] error in renew(after: error) }
+        consumer.isHeld = holdsMessages
         self.consumer = consumer
     }
 
     private func renew(after error: KafkaError) {
         log.error("\(error.description); the consumer is started anew")
+        renew()
+    }
+
+    /// A new member of the group begins where the last commit was.
+    private func reread() {
+        if isClosed || consumer == nil { return }
+        log.info("commands whose replies found no room are read again")
+        renew()
+    }
+
+    private func renew() {
         receiving = []
         disconnect.linkChanged(isUp: false)
         leave { [unowned(unsafe) self] in
@@ -194,5 +214,5 @@ final class CommandPath {
     }
 
     /// Keeps that the last replies have arrived, so that the next start does not send them again.
-    func noteDeliveries() { processor.noteDeliveries() }
+    func noteDeliveries() { processor.keepDeliveries() }
 }

@@ -27,8 +27,16 @@ final class ReplyPath {
 
     private struct Waiting {
         let id: String
+        /// Empty for one that is given up.
         let bytes: [UInt8]
     }
+
+    /// Called when replies have been acknowledged, or given up: see `delivered`.
+    var onDelivered: (() -> Void)?
+    /// How many have left `waiting`.
+    private var numbered: UInt64 = 0
+    /// The numbers of replies in the outbox, and its own for them, in order.
+    private var open: [(number: UInt64, sequence: UInt64)] = []
 
     init(
         settings: AgentSettings, producer: LastingProducer, outbox: Outbox, loop: any Loop, log: Log
@@ -40,9 +48,11 @@ final class ReplyPath {
         self.log = log
         replies = try producer.topic(named: settings.commands.replies)
         states = try producer.topic(named: settings.commands.state)
+        outbox.onReplySettled = { [unowned(unsafe) self] in onDelivered?() }
     }
 
     deinit {
+        outbox.onReplySettled = nil
         for timer in [retry, hastening] {
             if let timer { loop.cancel(timer) }
         }
@@ -54,15 +64,27 @@ final class ReplyPath {
         waiting.isEmpty && outbox.pendingReplies == 0
     }
 
-    func send(_ reply: Reply) {
-        if waiting.isEmpty, append(reply.id, reply.maximumBytes, { reply.encode(into: &$0) }) { return }
-        keep(reply.id, reply.encoded)
+    /// How many of the replies that were taken have been acknowledged, or given up, or are on the disk: those before the first
+    /// that has not.
+    var delivered: UInt64 {
+        let oldest = outbox.oldestOpenReply ?? UInt64.max
+        let count = open.prefix { $0.sequence < oldest }.count
+        if count > 0 { open.removeFirst(count) }
+        return (open.first?.number ?? numbered + 1) - 1
+    }
+
+    /// - Returns: whether it will be sent; if not, there is no room for so many.
+    func send(_ reply: Reply) -> Bool {
+        if waiting.isEmpty, append(reply.id, reply.maximumBytes, { reply.encode(into: &$0) }) { return true }
+        let bytes = reply.encoded
+        if !isTooLarge(reply.id, bytes) || reply.members.isEmpty { return keep(reply.id, bytes) }
+        return keep(reply.id, reply.withoutMembers.encoded)
     }
 
     /// A reply of an earlier start.
-    func send(id: String, _ bytes: [UInt8]) {
-        if waiting.isEmpty, append(id, bytes) { return }
-        keep(id, bytes)
+    func send(id: String, _ bytes: [UInt8]) -> Bool {
+        if waiting.isEmpty, append(id, bytes) { return true }
+        return keep(id, bytes)
     }
 
     private func append(_ id: String, _ bytes: [UInt8]) -> Bool {
@@ -73,7 +95,11 @@ final class ReplyPath {
         let isTaken = Array(id.utf8).withUnsafeBytes {
             outbox.append(topic: replies, key: $0, lane: .reply, maximumBytes: maximumBytes, encode: encode)
         }
-        if isTaken { hasten() }
+        if isTaken {
+            numbered += 1
+            open.append((numbered, outbox.lastReply))
+            hasten()
+        }
         return isTaken
     }
 
@@ -94,31 +120,47 @@ final class ReplyPath {
         }
     }
 
-    private func keep(_ id: String, _ bytes: [UInt8]) {
-        // What never fits must not keep the others waiting.
-        let isTooLarge = bytes.count + id.utf8.count > outbox.largestRecord
-        guard !isTooLarge, waiting.count < Self.mostWaiting else {
+    private func isTooLarge(_ id: String, _ bytes: [UInt8]) -> Bool {
+        bytes.count + id.utf8.count > outbox.largestRecord
+    }
+
+    private func keep(_ id: String, _ bytes: [UInt8]) -> Bool {
+        // What never fits is given up, and must not keep the others waiting.
+        let isTooLarge = isTooLarge(id, bytes)
+        let hasRoom = waiting.count < Self.mostWaiting
+        if isTooLarge || !hasRoom {
             lost += 1
             if lost == 1 {
-                let cause = isTooLarge ? "one is larger than the outbox takes" : "\(waiting.count) wait for room"
-                log.error("replies are lost: \(cause) (said once)")
+                let cause =
+                    isTooLarge
+                    ? "are lost: one is larger than the outbox takes" : "come late: \(waiting.count) wait for room"
+                log.error("replies \(cause) (said once)")
             }
-            return
         }
-        waiting.append(Waiting(id: id, bytes: bytes))
+        if !hasRoom { return false }
+        waiting.append(Waiting(id: id, bytes: isTooLarge ? [] : bytes))
         if retry == nil { tryAgain() }
+        return true
     }
 
     private func tryAgain() {
         retry = loop.after(.milliseconds(500)) { [unowned(unsafe) self] in
             retry = nil
             var taken = 0
-            while taken < waiting.count, append(waiting[taken].id, waiting[taken].bytes) { taken += 1 }
+            while taken < waiting.count {
+                if waiting[taken].bytes.isEmpty {
+                    numbered += 1
+                } else if !append(waiting[taken].id, waiting[taken].bytes) {
+                    break
+                }
+                taken += 1
+            }
             waiting.removeFirst(taken)
+            if taken > 0 { onDelivered?() }
             taken = 0
             while taken < due.count, append(due[taken]) { taken += 1 }
             due.removeFirst(taken)
-            if !waiting.isEmpty || !due.isEmpty { tryAgain() }
+            if retry == nil, !waiting.isEmpty || !due.isEmpty { tryAgain() }
         }
     }
 

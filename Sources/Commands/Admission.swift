@@ -18,6 +18,8 @@ struct Refusal {
     let reason: String
     /// Nobody knows who sent it: it need not be answered.
     var isAnonymous = false
+    /// It is the clock's: the same message may be admitted later.
+    var isPassing = false
 }
 
 /// Decides whether a command is carried out: the one place that says what is checked, and in which order. The first
@@ -28,7 +30,8 @@ struct Refusal {
 ///  3. *Signed*, where there are keys: `Keyring`. rejected
 ///  4. *Fresh*: not past `expires`, not older than `max_age`, not from the future. expired, or rejected where that cannot
 ///     be known. Asked again when the claim is on the disk, and when the actuator's turn has come.
-///  5. *New*: the id was not seen before. duplicate. From here on it is remembered, whatever comes of the command.
+///  5. *New*: the id was not seen before. duplicate. From here on it is remembered, whatever comes of the command, and so
+///     it is where only this node's clock stood in the way. rejected when there is no room to remember it.
 ///  6. *Possible*: the actuators take the values. rejected
 ///
 /// Now the claim is brought to the disk (`ClaimStore`), then the actuator's queue is waited for, and when its turn has
@@ -123,7 +126,8 @@ final class Admission {
         if let expires = candidate.command.expires {
             if !isClockSynchronised() {
                 return Refusal(
-                    status: .rejected, reason: "the command has an expires, and this node's clock is not synchronised")
+                    status: .rejected, reason: "the command has an expires, and this node's clock is not synchronised",
+                    isPassing: true)
             }
             if now >= expires {
                 let late = seconds(now.milliseconds - expires.milliseconds)
@@ -143,13 +147,23 @@ final class Admission {
                 status: .rejected,
                 reason: joined(
                     "the message's timestamp ", decimal(timestamp), " is ahead of this node's clock (",
-                    decimal(now.milliseconds), "): one of the two is wrong"))
+                    decimal(now.milliseconds), "): one of the two is wrong"), isPassing: true)
         }
         if age > maxAge.milliseconds {
             return Refusal(
                 status: .expired, reason: joined(seconds(age), " old, max_age is ", seconds(maxAge.milliseconds)))
         }
         return nil
+    }
+
+    /// Until when its id must be remembered, in milliseconds since 1970: until its `expires`, whoever sends it again. Without
+    /// one the same bytes in a new message would be new for ever, so it is for as long as the message itself is fresh, and no
+    /// longer than an hour: after that its place in the topic tells it (`ClaimList.isPassed`).
+    func memory(of candidate: Candidate) -> Int64 {
+        if let expires = candidate.command.expires { return expires.milliseconds }
+        guard let timestamp = candidate.timestamp, timestamp >= 0 else { return Int64.min }
+        let (sum, overflow) = timestamp.addingReportingOverflow(maxAge.milliseconds)
+        return min(overflow ? Int64.max : sum, (time.wallTime + Keyring.longestValidity).milliseconds)
     }
 
     /// Step 6, with the orders that come of it.

@@ -14,6 +14,8 @@ public struct ClaimBatch {
         public let offset: Int64
         /// The message's, in milliseconds since 1970; -1 for none.
         public let timestamp: Int64
+        /// Until when it must be remembered, in milliseconds since 1970.
+        public var until: Int64 = 0
         /// The first reply; empty while there is none.
         public var reply: [UInt8] = []
         /// Whether the reply has been acknowledged by a broker.
@@ -30,8 +32,8 @@ public struct ClaimBatch {
     public var answers: [Answer] = []
     /// Sequences of the claims whose replies have been acknowledged.
     public var delivered: [Int64] = []
-    /// Claims up to this one are forgotten.
-    public var forgotten: Int64 = 0
+    /// Sequences of the claims that are forgotten.
+    public var forgotten: [Int64] = []
 
     var isEmpty: Bool { claims.isEmpty && answers.isEmpty && delivered.isEmpty }
 }
@@ -57,7 +59,7 @@ public protocol ClaimJournal: AnyObject {
 
 /// Claims in a SQLite file.
 ///
-///     claims(sequence, id, actuator, topic, partition, "offset", timestamp, reply, delivered)
+///     claims(sequence, id, actuator, topic, partition, "offset", timestamp, reply, delivered, until)
 ///     places(topic, partition, "offset", timestamp)     the last claim of each partition, also when that is forgotten
 ///
 /// `reply` is NULL while a command is being carried out. Look at it with the sqlite3 shell.
@@ -114,17 +116,18 @@ public final class ClaimDatabase: ClaimJournal {
             """
             CREATE TABLE IF NOT EXISTS claims(sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, actuator TEXT,
             topic TEXT NOT NULL, partition INTEGER NOT NULL, "offset" INTEGER NOT NULL, timestamp INTEGER NOT NULL,
-            reply BLOB, delivered INTEGER NOT NULL DEFAULT 0)
+            reply BLOB, delivered INTEGER NOT NULL DEFAULT 0, until INTEGER NOT NULL DEFAULT 0)
             """)
+        try addUntil(database)
         try database.execute(
             """
             CREATE TABLE IF NOT EXISTS places(topic TEXT NOT NULL, partition INTEGER NOT NULL,
             "offset" INTEGER NOT NULL, timestamp INTEGER NOT NULL, PRIMARY KEY(topic, partition)) WITHOUT ROWID
             """)
-        insert = try database.prepare("INSERT INTO claims VALUES(?,?,?,?,?,?,?,?,0)")
+        insert = try database.prepare("INSERT INTO claims VALUES(?,?,?,?,?,?,?,NULL,0,?)")
         answer = try database.prepare("UPDATE claims SET reply=? WHERE sequence=?")
         deliver = try database.prepare("UPDATE claims SET delivered=1 WHERE sequence=?")
-        forget = try database.prepare("DELETE FROM claims WHERE sequence<=?")
+        forget = try database.prepare("DELETE FROM claims WHERE sequence=?")
         advance = try database.prepare(
             """
             INSERT INTO places VALUES(?,?,?,?) ON CONFLICT(topic,partition)
@@ -133,9 +136,18 @@ public final class ClaimDatabase: ClaimJournal {
         self.database = database
         // Places first: a forgotten claim's comes with no sequence.
         var claims = try rows(
-            database, "SELECT 0,'',NULL,topic,partition,\"offset\",timestamp,NULL,1 FROM places")
+            database, "SELECT 0,'',NULL,topic,partition,\"offset\",timestamp,NULL,1,0 FROM places")
         for claim in try rows(database, "SELECT * FROM claims ORDER BY sequence") { claims.append(claim) }
         return claims
+    }
+
+    /// Files of the first version tell no times: what is in them is remembered for an hour.
+    private func addUntil(_ database: Database) throws(StorageError) {
+        let column = try database.prepare("SELECT 1 FROM pragma_table_info('claims') WHERE name='until'")
+        if try column.step() { return }
+        try database.execute("ALTER TABLE claims ADD COLUMN until INTEGER NOT NULL DEFAULT 0")
+        let longest = decimal(Keyring.longestValidity.milliseconds)
+        try database.execute(joined("UPDATE claims SET until=timestamp+", longest, " WHERE timestamp>=0"))
     }
 
     private func rows(_ database: Database, _ sql: String) throws(StorageError) -> [ClaimBatch.Claim] {
@@ -146,8 +158,8 @@ public final class ClaimDatabase: ClaimJournal {
                 ClaimBatch.Claim(
                     sequence: query.integer(0), id: query.text(1), actuator: query.isNull(2) ? nil : query.text(2),
                     topic: query.text(3), partition: Int32(truncatingIfNeeded: query.integer(4)),
-                    offset: query.integer(5), timestamp: query.integer(6), reply: Array(query.bytes(7)),
-                    isDelivered: query.integer(8) != 0))
+                    offset: query.integer(5), timestamp: query.integer(6), until: query.integer(9),
+                    reply: Array(query.bytes(7)), isDelivered: query.integer(8) != 0))
         }
         return claims
     }
@@ -184,7 +196,7 @@ public final class ClaimDatabase: ClaimJournal {
             try insert.bind(5, Int64(claim.partition))
             try insert.bind(6, claim.offset)
             try insert.bind(7, claim.timestamp)
-            try insert.bindNull(8)
+            try insert.bind(8, claim.until)
             try insert.run()
             try advance.bind(1, claim.topic)
             try advance.bind(2, Int64(claim.partition))
@@ -197,8 +209,8 @@ public final class ClaimDatabase: ClaimJournal {
             try deliver.bind(1, sequence)
             try deliver.run()
         }
-        if batch.forgotten > 0 {
-            try forget.bind(1, batch.forgotten)
+        for sequence in batch.forgotten {
+            try forget.bind(1, sequence)
             try forget.run()
         }
     }

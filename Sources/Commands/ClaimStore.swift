@@ -31,6 +31,12 @@ final class ClaimStore {
     private var isClosed = false
     private var limitTimer: TimerID?
     private var hasFailed = false
+    /// Commands whose claim or answer waits for the disk.
+    private var waiting = 0
+    private var isPressed = false
+    /// Called when so many commands wait for the disk that no more should come (`true`), again with each write that leaves it
+    /// so, and when half of them are done.
+    var onPressure: ((Bool) -> Void)?
 
     /// - Parameters:
     ///   - journal: `nil` keeps claims in memory only.
@@ -50,6 +56,7 @@ final class ClaimStore {
         if let limitTimer { loop.cancel(limitTimer) }
         limitTimer = nil
         (actions, written) = ([], [])
+        onPressure = nil
         isClosed = true
     }
 
@@ -57,7 +64,23 @@ final class ClaimStore {
     var isDurable: Bool { journal != nil }
     /// Whether nothing waits for the disk.
     var isIdle: Bool { !isWriting && actions.isEmpty && batch.isEmpty }
-    var isFull: Bool { actions.count + written.count >= Self.mostWaiting }
+    var isFull: Bool { waiting >= Self.mostWaiting }
+    /// Why no claim can be made now, in words for the reply; `nil` when it can.
+    /// - Parameter until: until when it would have to be remembered, in milliseconds since 1970.
+    func obstacle(until: Int64) -> String? {
+        if !isReady { return "claims cannot be written to the disk, so nothing that could be done twice is done" }
+        if isFull { return joined(decimal(Self.mostWaiting), " commands wait for the disk already") }
+        let repeatable = " (commands.remember), and each could still be repeated, or its reply has not arrived"
+        switch list.makeRoom(until: until, loop.time) {
+        case nil: return nil
+        case .count: return joined(decimal(list.capacity), " commands are remembered", repeatable)
+        case .bytes: return joined(decimal(list.bytes), " bytes of commands are remembered", repeatable)
+        case .long:
+            return joined(
+                "its expires is more than an hour off, and half of what can be remembered is commands of that kind",
+                repeatable)
+        }
+    }
     /// Whether claims can be kept, as far as is known.
     var isReady: Bool { journal == nil || isLoaded && !isHung }
 
@@ -128,32 +151,39 @@ final class ClaimStore {
             }
             list.restore(
                 ClaimList.Claim(
-                    sequence: claim.sequence, id: claim.id, actuator: claim.actuator, reply: claim.reply))
+                    sequence: claim.sequence, id: claim.id, actuator: claim.actuator, until: claim.until,
+                    reply: claim.reply, isDelivered: claim.isDelivered), loop.time)
             if !claim.isDelivered { open.append(claim) }
         }
         return open
     }
 
-    /// Makes a claim.
-    /// - Parameter done: called when it is on the disk (`true`), or cannot be brought there.
+    /// Makes a claim. Where there is no room for it, it is not kept.
+    /// - Parameters:
+    ///   - until: until when it must be remembered, in milliseconds since 1970.
+    ///   - ticket: its message's.
+    ///   - done: called when it is on the disk (`true`), or cannot be brought there.
     func claim(
-        _ id: String, actuator: String?, at place: ClaimList.Place,
+        _ id: String, actuator: String?, at place: ClaimList.Place, until: Int64, ticket: OffsetLedger.Ticket,
         _ done: @escaping (ClaimList.Claim, Bool) -> Void
     ) -> ClaimList.Claim {
-        let claim = list.add(id, actuator: actuator, at: place, isNumbered: journal == nil || isLoaded)
+        let claim = list.add(
+            id, actuator: actuator, at: place, until: until, loop.time,
+            isNumbered: journal == nil || isLoaded)
+        claim.ticket = ticket
         guard journal != nil else {
-            done(claim, true)
+            done(claim, claim.sequence > 0)
             return claim
         }
-        if !isReady {
+        if !isReady || claim.sequence == 0 {
             done(claim, false)
             return claim
         }
         batch.claims.append(
             ClaimBatch.Claim(
                 sequence: claim.sequence, id: id, actuator: actuator, topic: place.topic, partition: place.partition,
-                offset: place.offset, timestamp: place.timestamp))
-        actions.append { done(claim, $0) }
+                offset: place.offset, timestamp: place.timestamp, until: until))
+        append { done(claim, $0) }
         write()
         return claim
     }
@@ -161,11 +191,37 @@ final class ClaimStore {
     /// Keeps the first reply to a claim.
     /// - Parameter done: called when it is written, or cannot be.
     func answer(_ claim: ClaimList.Claim, _ reply: [UInt8], _ done: @escaping (Bool) -> Void) {
-        claim.reply = reply
+        list.answer(claim, reply)
+        // Of others `delivered` tells.
+        if journal == nil || claim.sequence == 0 { claim.isDelivered = true }
         if journal != nil, claim.sequence > 0, batch.answers.count < Self.mostAnswers {
             batch.answers.append(ClaimBatch.Answer(sequence: claim.sequence, reply: reply))
         }
-        afterWrite(done)
+        guard isReady, journal != nil, !isIdle else {
+            done(isReady)
+            return
+        }
+        append(done)
+        write()
+    }
+
+    /// A command waits for the next write.
+    private func append(_ action: @escaping (Bool) -> Void) {
+        waiting += 1
+        actions.append { [unowned(unsafe) self] isWritten in
+            waiting -= 1
+            action(isWritten)
+        }
+        if isFull, !isPressed {
+            isPressed = true
+            onPressure?(true)
+        }
+    }
+
+    private func relieve() {
+        if !isPressed { return }
+        isPressed = waiting > Self.mostWaiting / 2
+        onPressure?(isPressed)
     }
 
     /// Keeps that the replies of these claims have been acknowledged.
@@ -177,21 +233,11 @@ final class ClaimStore {
         write()
     }
 
-    /// Runs `action` when all that was handed over before is written, or cannot be.
-    func afterWrite(_ action: @escaping (Bool) -> Void) {
-        guard isReady, journal != nil, !isIdle else {
-            action(isReady)
-            return
-        }
-        actions.append(action)
-        write()
-    }
-
     private func write() {
         guard let journal, let queue, isLoaded, !isWriting else { return }
         if batch.isEmpty && actions.isEmpty { return }
         isWriting = true
-        batch.forgotten = list.lastSequence - Int64(list.capacity)
+        batch.forgotten += list.takeForgotten()
         let job = batch
         batch = ClaimBatch()
         written = actions
@@ -202,9 +248,10 @@ final class ClaimStore {
             self.isHung = true
             self.failForTime()
             self.conclude(false)
-            let waiting = self.actions
+            let behind = self.actions
             self.actions = []
-            for action in waiting { action(false) }
+            for action in behind { action(false) }
+            self.relieve()
         }
         let result = Result()
         queue.perform {
@@ -231,6 +278,7 @@ final class ClaimStore {
             if batch.delivered.count + job.delivered.count <= list.capacity {
                 batch.delivered = job.delivered + batch.delivered
             }
+            if batch.forgotten.count < list.capacity { batch.forgotten = job.forgotten + batch.forgotten }
         } else if hasFailed {
             hasFailed = false
             log.info("commands: claims can be written again")
@@ -257,6 +305,7 @@ final class ClaimStore {
         let written = self.written
         self.written = []
         for action in written { action(isWritten) }
+        relieve()
     }
 
     private func fail(_ reason: String) {

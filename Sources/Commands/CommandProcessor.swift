@@ -8,7 +8,11 @@ import Records
 /// most once: it is claimed, on the disk, before anything moves, and a claim without a reply that an earlier start has
 /// left behind is answered `failed`, because nobody knows what came of it.
 public final class CommandProcessor {
-    public private(set) var counters = CommandCounters()
+    public var counters: CommandCounters {
+        var counters = desk.counters
+        (counters.received, counters.unanswered) = (received, unanswered)
+        return counters
+    }
     /// Whether the wall clock can be trusted; until it can, commands with `expires` are rejected.
     public var isClockSynchronised: () -> Bool {
         get { admission.isClockSynchronised }
@@ -19,10 +23,27 @@ public final class CommandProcessor {
     public var onDealtWith: ((String, Int32, Int64) -> Void)?
     /// Called with the actuators whose states are asked for.
     public var onQuery: (([Actuator]) -> Void)?
-    /// Gets the first reply of an earlier start that may not have reached a broker: its id, and its bytes.
-    public var onUndelivered: ((String, [UInt8]) -> Void)?
-    /// Whether all replies so far have been acknowledged by a broker.
-    public var areRepliesDelivered: () -> Bool = { true }
+    /// Gets a first reply that may not have reached a broker, of an earlier start or for want of room: its id, and its bytes.
+    /// Returns whether it will be sent.
+    public var onUndelivered: ((String, [UInt8]) -> Bool)? {
+        get { desk.again }
+        set { desk.again = newValue }
+    }
+    /// Called when there is room again for replies that nobody took: the messages that are not dealt with should come again.
+    public var onReread: (() -> Void)? {
+        get { desk.onReread }
+        set { desk.onReread = newValue }
+    }
+    /// How many of the replies that were taken, of both kinds and in that order, have been acknowledged by a broker, or
+    /// given up by it, or are on a disk that sends them. Tell it by `noteDeliveries`.
+    public var deliveredReplies: () -> UInt64 {
+        get { desk.deliveredReplies }
+        set { desk.deliveredReplies = newValue }
+    }
+    /// Called when no more messages should be handed over for now (`true`), and when they should again (`false`). No longer
+    /// than a second after the disk last wrote: a command for the safe value may be among them. What is handed over all the
+    /// same may be rejected.
+    public var onHold: ((Bool) -> Void)?
     /// Called between two steps of a command, so that a test can end the process there.
     package var onStep: ((StaticString) -> Void)?
 
@@ -31,12 +52,13 @@ public final class CommandProcessor {
     private let admission: Admission
     private let store: ClaimStore
     private let loop: any Loop
-    private let log: Log
-    private let reply: (Reply) -> Void
     private let limiter = ReplyLimiter()
-    /// Claims whose replies are on their way.
-    private var undelivered: [Int64] = []
-    private var deliveryTimer: TimerID?
+    private let offsets = OffsetLedger()
+    private let desk: ReplyDesk
+    private var received: UInt64 = 0
+    private var unanswered: UInt64 = 0
+    private var holdTimer: TimerID?
+    private static var longestHold: Interval { .seconds(1) }
     private var isStopped = false
     /// For each actuator the last claim that a command for its safe value came after: those before it wait for the disk
     /// and must not be carried out behind its back.
@@ -46,19 +68,24 @@ public final class CommandProcessor {
     ///   - node: the name that replies carry.
     ///   - journal: where claims are kept; `nil` is in memory only.
     ///   - journalQueue: what the journal is called on.
-    ///   - reply: gets the replies. Encode one with `Reply.encode`; its record's key is `Reply.id`.
+    ///   - reply: gets the replies, and returns whether they will be sent. Encode one with `Reply.encode`; its record's key is
+    ///     `Reply.id`.
     public init(
         node: String, settings: CommandSettings, actuators: [Actuator], loop: any Loop, log: Log,
-        journal: (any ClaimJournal)? = nil, journalQueue: (any WorkQueue)? = nil, reply: @escaping (Reply) -> Void
+        journal: (any ClaimJournal)? = nil, journalQueue: (any WorkQueue)? = nil, reply: @escaping (Reply) -> Bool
     ) {
         self.node = node
         self.loop = loop
-        self.log = log
-        self.reply = reply
         maximumSize = settings.maximumSize
         barriers = actuators.map { _ in 0 }
         admission = Admission(maxAge: settings.maxAge, keys: settings.keys, actuators: actuators, time: loop.time)
         store = ClaimStore(capacity: settings.remember, journal: journal, queue: journalQueue, loop: loop, log: log)
+        desk = ReplyDesk(
+            store: store, offsets: offsets, mostUnsent: settings.remember, loop: loop, log: log, reply: reply)
+        store.onPressure = { [unowned(unsafe) self] isHigh in hold(isHigh) }
+        offsets.onDealtWith = { [unowned(unsafe) self] topic, partition, offset in
+            if !isStopped { onDealtWith?(topic, partition, offset) }
+        }
     }
 
     deinit { stop() }
@@ -77,8 +104,7 @@ public final class CommandProcessor {
     private func takeUp(_ sequence: Int64, _ id: String, _ reply: [UInt8]) {
         guard let claim = store.list.find(id), claim.sequence == sequence else { return }
         if !reply.isEmpty {
-            onUndelivered?(id, reply)
-            sent(claim)
+            desk.resend(claim)
             return
         }
         answer(
@@ -93,15 +119,24 @@ public final class CommandProcessor {
     public func stop() {
         isStopped = true
         store.close()
-        if let deliveryTimer { loop.cancel(deliveryTimer) }
-        deliveryTimer = nil
+        desk.stop()
+        if let holdTimer { loop.cancel(holdTimer) }
+        holdTimer = nil
     }
 
+    /// Sees which replies have arrived: what they answer is dealt with.
+    public func noteDeliveries() { desk.noteDeliveries() }
     /// Keeps that replies have arrived, now rather than at the next opportunity. Before `isIdle` is waited for.
-    public func noteDeliveries() {
-        guard !undelivered.isEmpty, areRepliesDelivered() else { return }
-        store.delivered(undelivered)
-        undelivered = []
+    public func keepDeliveries() { desk.keepDeliveries() }
+
+    private func hold(_ isHeld: Bool) {
+        let wasHeld = holdTimer != nil
+        if let holdTimer { loop.cancel(holdTimer) }
+        holdTimer = nil
+        if isHeld {
+            holdTimer = loop.after(Self.longestHold) { [unowned(unsafe) self] in hold(false) }
+        }
+        if isHeld != wasHeld { onHold?(isHeld) }
     }
 
     // MARK: Messages
@@ -115,82 +150,94 @@ public final class CommandProcessor {
         payload: UnsafeRawBufferPointer, signature: UnsafeRawBufferPointer? = nil, topic: String, partition: Int32,
         offset: Int64, timestampMilliseconds: Int64?
     ) {
-        counters.received += 1
+        received += 1
         let place = ClaimList.Place(
             topic: topic, partition: partition, offset: offset, timestamp: timestampMilliseconds ?? -1)
+        let ticket = offsets.take(place)
         let command: Command
         do throws(CommandError) {
             command = try CommandParser.parse(payload, maximumSize: maximumSize)
         } catch {
             let refusal = Refusal(status: .rejected, reason: error.reason, isAnonymous: !admission.isOpen)
-            refuse(error.id ?? name(of: place), error.actuator, refusal)
-            dealtWith(place)
+            refuse(error.id ?? place.name, error.actuator, refusal, ticket)
             return
         }
         let candidate = Candidate(
-            command: command, id: command.id ?? name(of: place), place: place, timestamp: timestampMilliseconds)
-        if let refusal = admission.refusal(of: candidate, payload: payload, signature: signature) {
-            refuse(candidate.id, command.actuator, refusal)
-            dealtWith(place)
-            return
+            command: command, id: command.id ?? place.name, place: place, timestamp: timestampMilliseconds)
+        let refusal = admission.refusal(of: candidate, payload: payload, signature: signature)
+        if let refusal, !refusal.isPassing || !mayClaim(candidate) {
+            refuse(candidate.id, command.actuator, refusal, ticket)
+        } else {
+            admit(candidate, refusal, ticket)
         }
-        admit(candidate)
     }
 
-    private func name(of place: ClaimList.Place) -> String {
-        // A topic has at most 249 characters; longer ones come from nowhere good.
-        joined(excerpt(place.topic, limit: 249), "/", decimal(place.partition), "/", decimal(place.offset))
+    /// Whether it is new, and there is a place where what comes of it is kept.
+    private func mayClaim(_ candidate: Candidate) -> Bool {
+        if case .query = candidate.command.action { return false }
+        return store.list.find(candidate.id) == nil && !store.list.isPassed(candidate.place)
+            && store.obstacle(until: admission.memory(of: candidate)) == nil
     }
 
-    private func admit(_ candidate: Candidate) {
+    private func admit(_ candidate: Candidate, _ refusal: Refusal?, _ ticket: OffsetLedger.Ticket) {
         let command = candidate.command
         if case .query(let id) = command.action {
-            query(candidate, id)
+            query(candidate, id, ticket)
         } else if let claim = store.list.find(candidate.id) {
-            if claim.reply.isEmpty { claim.repeats += 1 } else { repeatReply(of: claim) }
-            dealtWith(candidate.place)
+            repeated(claim, ticket)
         } else if store.list.isPassed(candidate.place) {
             let reason = "its place in the topic was passed before, and what came of it is forgotten"
-            refuse(candidate.id, command.actuator, Refusal(status: .duplicate, reason: reason))
-            dealtWith(candidate.place)
-        } else if case .safe(let id) = command.action {
-            makeSafe(candidate, id)
-        } else if !store.isReady || store.isFull {
-            let reason =
-                store.isFull
-                ? joined(decimal(ClaimStore.mostWaiting), " commands wait for the disk already")
-                : "claims cannot be written to the disk, so nothing that could be done twice is done"
-            refuse(candidate.id, command.actuator, Refusal(status: .rejected, reason: reason))
+            refuse(candidate.id, command.actuator, Refusal(status: .duplicate, reason: reason), ticket)
+        } else if case .safe(let id) = command.action, refusal == nil {
+            makeSafe(candidate, id, ticket)
+        } else if let reason = store.obstacle(until: admission.memory(of: candidate)) {
+            refuse(candidate.id, command.actuator, Refusal(status: .rejected, reason: reason), ticket)
             // It may come again, before its offset is committed, and then the disk may work: refused is refused.
             store.list.restore(candidate.place)
-            dealtWith(candidate.place)
         } else {
-            claim(candidate)
+            claim(candidate, refusal, ticket)
         }
     }
 
-    private func claim(_ candidate: Candidate) {
+    private func claim(_ candidate: Candidate, _ refusal: Refusal?, _ ticket: OffsetLedger.Ticket) {
         onStep?("admitted")
-        let members: [OrderGroup.Member]
-        switch admission.orders(candidate) {
-        case .refused(let refusal):
-            let claim = store.claim(candidate.id, actuator: candidate.command.actuator, at: candidate.place) { _, _ in }
+        var members: [OrderGroup.Member] = []
+        var refusal = refusal
+        if refusal == nil {
+            switch admission.orders(candidate) {
+            case .refused(let found): refusal = found
+            case .orders(let orders): members = orders
+            }
+        }
+        if let refusal {
+            let claim = keep(candidate, ticket) { [self] claim, isKept in noteKept(claim, isKept) }
             answer(claim, refusal.status, refusal.reason, nil)
-            dealtWith(candidate.place)
             return
-        case .orders(let orders): members = orders
         }
-        _ = store.claim(candidate.id, actuator: candidate.command.actuator, at: candidate.place) {
-            [self] claim, isKept in carryOut(candidate, claim, members, isKept: isKept)
-        }
+        _ = keep(candidate, ticket) { [self] claim, isKept in carryOut(candidate, claim, members, isKept: isKept) }
         onStep?("claimed")
+    }
+
+    private func keep(
+        _ candidate: Candidate, _ ticket: OffsetLedger.Ticket, _ done: @escaping (ClaimList.Claim, Bool) -> Void
+    ) -> ClaimList.Claim {
+        store.claim(
+            candidate.id, actuator: candidate.command.actuator, at: candidate.place,
+            until: admission.memory(of: candidate), ticket: ticket, done)
+    }
+
+    /// A claim on the disk will be answered, also after a crash; a message without one comes again until it has been.
+    private func noteKept(_ claim: ClaimList.Claim, _ isKept: Bool) {
+        guard isKept, let ticket = claim.ticket else { return }
+        claim.ticket = nil
+        offsets.settle(ticket)
     }
 
     private func carryOut(
         _ candidate: Candidate, _ claim: ClaimList.Claim, _ members: [OrderGroup.Member], isKept: Bool
     ) {
         if isStopped { return }
-        onDealtWith?(candidate.place.topic, candidate.place.partition, candidate.place.offset)
+        noteKept(claim, isKept)
         guard isKept else {
             answer(claim, .rejected, "the claim could not be written to the disk: nothing was done", nil)
             return
@@ -209,51 +256,21 @@ public final class CommandProcessor {
         // Held until the actuator is done, and so is this processor: every order is answered.
         members[0].actuator.perform(members[0].order, lateness: lateness) { [self] outcome in
             onStep?("acted")
-            let (status, reason, value) = words(outcome)
+            let (status, reason, value) = outcome.words
             answer(claim, status, reason, value)
         }
     }
 
     private func conclude(_ claim: ClaimList.Claim, _ group: OrderGroup) {
         onStep?("acted")
-        var members: [Reply.Member] = []
-        for member in group.members {
-            guard let outcome = member.outcome else {
-                members.append(
-                    Reply.Member(actuator: member.actuator.id, status: .rejected, reason: "not begun"))
-                continue
-            }
-            let (status, reason, value) = words(outcome)
-            if member.isRolledBack {
-                members.append(
-                    Reply.Member(
-                        actuator: member.actuator.id, status: .failed,
-                        reason: reason.map { joined("rolled back, but ", $0) } ?? "rolled back to its safe value",
-                        value: value))
-            } else {
-                members.append(
-                    Reply.Member(actuator: member.actuator.id, status: status, reason: reason, value: value))
-            }
-        }
         guard let obstacle = group.obstacle else {
-            answer(claim, .done, nil, nil, members: members)
+            answer(claim, .done, nil, nil, members: group.replyMembers)
             return
         }
-        let (status, reason, _) = words(obstacle.outcome)
+        let (status, reason, _) = obstacle.outcome.words
         answer(
             claim, status, joined("\"", obstacle.actuator, "\": ", reason ?? string(status.name)), nil,
-            members: members)
-    }
-
-    private func words(_ outcome: Outcome) -> (Status, String?, Value?) {
-        switch outcome {
-        case .done(let found): (.done, nil, found)
-        case .failed(let why, let found): (.failed, why, found)
-        case .preempted(let why, let found): (.preempted, why, found)
-        case .refused(let why): (.rejected, why, nil)
-        case .interlocked(let why): (.interlocked, why, nil)
-        case .expired(let why): (.expired, why, nil)
-        }
+            members: group.replyMembers)
     }
 
     // MARK: Safe values and queries
@@ -271,57 +288,63 @@ public final class CommandProcessor {
     }
 
     /// Harmless when it is done twice, so the disk is not waited for.
-    private func makeSafe(_ candidate: Candidate, _ id: String) {
-        let claim = store.claim(candidate.id, actuator: id, at: candidate.place) { _, _ in }
-        dealtWith(candidate.place)
+    private func makeSafe(_ candidate: Candidate, _ id: String, _ ticket: OffsetLedger.Ticket) {
+        let claim = keep(candidate, ticket) { [self] claim, isKept in noteKept(claim, isKept) }
         let actuators = meant(id)
         for index in barriers.indices {
-            if actuators.contains(where: { $0 === admission.actuators[index] }) { barriers[index] = claim.sequence }
-        }
-        var open = actuators.count + 1
-        var failures = ""
-        var value: Value?
-        let close = { [self] in
-            open -= 1
-            if open > 0 { return }
-            if failures.utf8.isEmpty {
-                answer(claim, .done, nil, actuators.count == 1 ? value : nil)
-            } else {
-                answer(claim, .failed, failures, value)
+            if actuators.contains(where: { $0 === admission.actuators[index] }) {
+                barriers[index] = store.list.lastSequence
             }
         }
-        for actuator in actuators {
-            actuator.makeSafe(.command(id: candidate.id)) { outcome in
-                switch outcome {
-                case .done(let found): value = found
-                case .failed(let reason, _):
-                    failures += joined(failures.utf8.isEmpty ? "" : "; ", "\"", actuator.id, "\": ", reason)
-                default: failures += joined("\"", actuator.id, "\" was not reached")
-                }
+        var open = actuators.count + 1
+        var outcomes = [Outcome?](repeating: nil, count: actuators.count)
+        let close = { [self] in
+            open -= 1
+            if open == 0 { conclude(claim, id, actuators, outcomes) }
+        }
+        for (index, actuator) in actuators.enumerated() {
+            actuator.makeSafe(.command(id: candidate.id)) {
+                outcomes[index] = $0
                 close()
             }
         }
         close()
     }
 
-    private func query(_ candidate: Candidate, _ id: String) {
+    private func conclude(_ claim: ClaimList.Claim, _ id: String, _ actuators: [Actuator], _ outcomes: [Outcome?]) {
+        var members: [Reply.Member] = []
+        var failures = ""
+        for (index, actuator) in actuators.enumerated() {
+            let member = Reply.Member(actuator, outcomes[index] ?? .failed(reason: "was not reached", value: nil))
+            members.append(member)
+            if member.status == .done { continue }
+            let start = failures.utf8.isEmpty ? "\"" : "; \""
+            failures += joined(start, actuator.id, "\": ", member.reason ?? "was not reached")
+        }
+        let isOne = !id.isEqual(to: Command.everyActuator)
+        answer(
+            claim, failures.utf8.isEmpty ? .done : .failed, failures.utf8.isEmpty ? nil : failures,
+            isOne ? members.first?.value : nil, members: isOne ? [] : members)
+    }
+
+    private func query(_ candidate: Candidate, _ id: String, _ ticket: OffsetLedger.Ticket) {
         let actuators = meant(id)
         onQuery?(actuators)
         let isOne = !id.isEqual(to: Command.everyActuator)
-        send(
-            makeReply(candidate.id, id, .done, nil, isOne && !actuators.isEmpty ? actuators[0].value : nil))
-        dealtWith(candidate.place)
+        let members = isOne ? [] : actuators.map { Reply.Member($0, .done($0.value)) }
+        desk.send(makeReply(candidate.id, id, .done, nil, isOne ? actuators.first?.value : nil, members), ticket)
     }
 
     // MARK: Replies
 
-    private func refuse(_ id: String, _ actuator: String?, _ refusal: Refusal) {
+    private func refuse(_ id: String, _ actuator: String?, _ refusal: Refusal, _ ticket: OffsetLedger.Ticket) {
         // Who writes to the topic without a key must not make the node flood the topic of replies.
         if refusal.isAnonymous, limiter.admit(at: loop.time.now) == nil {
-            counters.unanswered += 1
+            unanswered += 1
+            offsets.settle(ticket)
             return
         }
-        send(makeReply(id, actuator, refusal.status, refusal.reason, nil))
+        desk.send(makeReply(id, actuator, refusal.status, refusal.reason, nil), ticket)
     }
 
     /// The first reply: kept, then sent.
@@ -333,59 +356,44 @@ public final class CommandProcessor {
         store.answer(claim, first.encoded) { [self] _ in
             if isStopped { return }
             onStep?("answered")
-            send(first)
-            sent(claim)
-            while claim.repeats > 0 {
-                claim.repeats -= 1
-                repeatReply(of: claim)
-            }
+            let ticket = claim.ticket
+            claim.ticket = nil
+            desk.send(first, ticket, claim)
+            let repeats = claim.repeats
+            claim.repeats = []
+            for ticket in repeats { repeatReply(of: claim, ticket) }
         }
     }
 
-    private func repeatReply(of claim: ClaimList.Claim) {
-        send(
+    /// The most messages that wait for the reply to the first of their id.
+    private static var mostRepeats: Int { 64 }
+
+    private func repeated(_ claim: ClaimList.Claim, _ ticket: OffsetLedger.Ticket) {
+        if !claim.reply.isEmpty {
+            repeatReply(of: claim, ticket)
+        } else if claim.repeats.count < Self.mostRepeats {
+            claim.repeats.append(ticket)
+        } else {
+            let reason = "a command of this id is being carried out"
+            refuse(claim.id, claim.actuator, Refusal(status: .duplicate, reason: reason), ticket)
+        }
+    }
+
+    private func repeatReply(of claim: ClaimList.Claim, _ ticket: OffsetLedger.Ticket) {
+        desk.send(
             Reply(
                 id: claim.id, node: node, actuator: claim.actuator, status: .duplicate,
                 reason: "a command of this id was answered before, and nothing was done again", value: nil,
-                first: claim.reply, timestamp: loop.time.wallTime))
+                first: claim.reply, timestamp: loop.time.wallTime), ticket)
     }
 
     private func makeReply(
         _ id: String, _ actuator: String?, _ status: Status, _ reason: String?, _ value: Value?,
         _ members: [Reply.Member] = []
     ) -> Reply {
-        Reply(
-            id: id, node: node, actuator: actuator, status: status, reason: reason, value: value, members: members,
-            timestamp: loop.time.wallTime)
-    }
-
-    private func send(_ reply: Reply) {
-        counters.count(reply.status)
-        log.debug(joined("command ", reply.id, ": ", string(reply.status.name)))
-        self.reply(reply)
-    }
-
-    /// Commits in order: not before claims of messages before it are on the disk.
-    private func dealtWith(_ place: ClaimList.Place) {
-        store.afterWrite { [self] _ in
-            if !isStopped { onDealtWith?(place.topic, place.partition, place.offset) }
-        }
-    }
-
-    // MARK: Deliveries
-
-    private func sent(_ claim: ClaimList.Claim) {
-        if !store.isDurable { return }
-        undelivered.append(claim.sequence)
-        if deliveryTimer == nil { watchDeliveries() }
-    }
-
-    /// Not for each reply: what it saves is a reply sent twice after a crash, and what it costs is wear.
-    private func watchDeliveries() {
-        deliveryTimer = loop.after(.seconds(5)) { [unowned(unsafe) self] in
-            self.deliveryTimer = nil
-            self.noteDeliveries()
-            if !self.undelivered.isEmpty { self.watchDeliveries() }
-        }
+        let unit = value == nil ? nil : actuator.flatMap { admission.actuator($0)?.plan.unit }
+        return Reply(
+            id: id, node: node, actuator: actuator, status: status, reason: reason, value: value, unit: unit,
+            members: members, timestamp: loop.time.wallTime)
     }
 }

@@ -13,7 +13,8 @@ public struct CommandSettings: Equatable, Sendable {
     public var maximumSize: Int
     /// Whose commands are carried out; `nil` is everyone's.
     public var keys: Keyring?
-    /// How many ids are remembered.
+    /// How many ids are remembered. While that many must be, because their commands could still be admitted again, new
+    /// commands are rejected.
     public var remember: Int
     /// The file that they are kept in; `nil` is in memory only.
     public var path: String?
@@ -26,7 +27,7 @@ public struct CommandSettings: Equatable, Sendable {
     public init(
         topics: [String], replies: String = "replies", maxAge: Interval = .seconds(30),
         maximumSize: Int = CommandParser.defaultMaximumSize, keys: Keyring? = nil,
-        remember: Int = 1_000, path: String? = nil, state: String = "actuators",
+        remember: Int = 4_096, path: String? = nil, state: String = "actuators",
         onDisconnect: DisconnectRule = .standard, isExplicit: Bool = false
     ) {
         self.topics = topics

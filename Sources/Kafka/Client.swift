@@ -23,6 +23,11 @@ final class Client {
     private let wake: Descriptor
     private var logLines: LogLines
     private var isServing = false
+    /// Events wait until it is `false` again.
+    var isHeld = false {
+        // Their descriptor has been read.
+        didSet { if oldValue, !isHeld { wake.signal() } }
+    }
 
     /// How many events one turn of the loop handles, so that a flood does not hold up GPIO edges.
     private static let eventsPerTurn = 64
@@ -70,7 +75,7 @@ final class Client {
         guard !isServing else { return }
         wake.drain()
         var left = Self.eventsPerTurn
-        while serveOne(waiting: .zero) {
+        while !isHeld, serveOne(waiting: .zero) {
             left -= 1
             if left == 0 {
                 wake.signal()

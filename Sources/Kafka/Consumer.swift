@@ -63,6 +63,13 @@ public final class Consumer {
     /// Whether the brokers answer; `nil` until that is known.
     public var isConnected: Bool? { client.link.isUp }
 
+    /// Whether nothing is handed over for now, neither messages nor what the brokers say. For a moment only: the group takes a
+    /// member for dead that does not ask for max.poll.interval.ms, and rebalances wait for it.
+    public var isHeld: Bool {
+        get { client.isHeld }
+        set { client.isHeld = newValue }
+    }
+
     /// The group takes a member that does not poll for max.poll.interval.ms for dead, and without messages there
     /// would be no reason to poll.
     private func poll(every interval: Interval) {

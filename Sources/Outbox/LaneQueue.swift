@@ -134,6 +134,20 @@ final class LaneQueue {
         return nil
     }
 
+    /// The sequence of the oldest record that is neither settled nor stored, of those that may be.
+    var oldestOpen: UInt64? {
+        var index = first
+        while index >= 0, let memory = table.slabs[index].memory {
+            for record in 0..<table.slabs[index].records {
+                let entry = table.entry(record, in: memory)
+                if entry.pointee.traits.contains(.volatile) { continue }
+                if entry.pointee.state != .settled, entry.pointee.storage != .stored { return entry.pointee.sequence }
+            }
+            index = table.slabs[index].next
+        }
+        return nil
+    }
+
     private func firstWaiting() -> RecordPosition? {
         if waiting == 0 { return nil }
         while cursor.slab >= 0, let memory = table.slabs[cursor.slab].memory {

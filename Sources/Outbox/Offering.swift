@@ -154,6 +154,7 @@ extension Outbox {
     func settle(_ position: RecordPosition, _ entry: UnsafeMutablePointer<RecordEntry>, _ queue: LaneQueue) {
         if let disk, entry.pointee.storage == .stored { noteDeletion(entry.pointee.position, disk) }
         queue.settle(position, entry)
+        if queue.lane == .reply { onReplySettled?() }
         noteRoom(queue)
         // There is room in the lane's window now, or in memory for more of the backlog.
         if queue.waiting > 0 || !(disk?.isOutOfTheWay ?? true) { offerWaiting() }

@@ -36,6 +36,12 @@ public final class Outbox {
 
     /// Called whenever the last record that was pending in memory has been settled.
     public var onIdle: (() -> Void)?
+    /// Called when a reply has been acknowledged, or given up; must not append.
+    public var onReplySettled: (() -> Void)?
+    /// The number of the reply that was appended last; numbers grow.
+    public private(set) var lastReply: UInt64 = 0
+    /// The number of the oldest reply in memory that is neither settled nor on the disk; `nil` when there is none.
+    public var oldestOpenReply: UInt64? { replies.oldestOpen }
     /// Called when the file has been opened for the first time, and when it is not waited for any longer.
     public var onDisk: (() -> Void)?
     /// Failed deliveries by error.
@@ -222,6 +228,7 @@ public final class Outbox {
         queue.commit(
             sequence: nextSequence, topic: topicNumber, payload: count, key: key.count, time: milliseconds,
             traits: traits)
+        if queue.lane == .reply { lastReply = nextSequence }
         nextSequence += 1
         if let disk, queue.isStorable, !traits.contains(.volatile) { noteAppended(disk, queue, traits) }
         offerWaiting()

@@ -62,8 +62,23 @@ import Testing
         #expect(plan?.claims == [])
     }
 
+    @Test func aUnit() {
+        let (plan, problems) = decode(["id": "a", "driver": "sim", "max": "3.3", "unit": "V"])
+        #expect(problems == [])
+        #expect(plan?.unit == "V")
+        #expect(decode(["id": "a", "driver": "sim"]).0?.unit == nil)
+    }
+
     @Test(
         arguments: [
+            (
+                ["id": "a", "driver": "gpio", "line": "1", "unit": "V"],
+                "actuators[0].unit stands beside values that are off or on, expected none"
+            ),
+            (
+                ["id": "a", "driver": "sim", "unit": scalar(String(repeating: "m", count: 33))],
+                "actuators[0].unit has 33 bytes, expected 1 to 32, such as V"
+            ),
             (["driver": "gpio", "line": "1"], "actuators[0].id is missing"),
             (["id": "a", "line": "1"], "actuators[0].driver is missing"),
             (["id": "a", "driver": "gpoi"], "actuators[0].driver is \"gpoi\", expected"),

@@ -255,6 +255,28 @@ private final class Pair {
         #expect(first.actuator.isSafe && second.actuator.isSafe)
     }
 
+    /// Another command took the first while the second was still on its way: that one has been told that it is done.
+    @Test(arguments: [on, off]) func aRollbackLeavesAloneWhatWasTakenSince(_ value: Value) {
+        let (first, second) = (ScriptedBench(), ScriptedBench(latency: .seconds(1)))
+        var result: OrderGroup?
+        OrderGroup(
+            [
+                OrderGroup.Member(first.actuator, Order(value: on, hold: nil, command: "g")),
+                OrderGroup.Member(second.actuator, Order(value: on, hold: nil, command: "g")),
+            ], id: "g", lateness: { nil }
+        ) { result = $0 }.perform()
+        first.order(value, id: "other")
+        #expect(first.outcomes.map { $0.1 } == [.done(value)])
+        second.driver.value = off
+        second.loop.advance(by: .seconds(2))
+        #expect(first.driver.driven == [on, value])
+        #expect(first.actuator.cause == .command(id: "other"))
+        #expect(result?.members.map { $0.isRolledBack } == [false, false])
+        let reason = "the group could not be done, and this was driven by something else since"
+        #expect(result?.members[0].outcome == .preempted(reason: reason, value: value))
+        #expect(result?.obstacle?.actuator == "valve")
+    }
+
     @Test func aBusyActuatorRefusesTheGroup() {
         let (first, second) = (ScriptedBench(), ScriptedBench(latency: .seconds(1)))
         second.order(on)

@@ -33,6 +33,66 @@ import Testing
         }
     }
 
+    /// More than wait for the disk at a time, as fast as they can be sent.
+    @Test func aBurstIsDone() throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).db").path
+        defer { for ending in ["", "-wal", "-shm"] { try? FileManager.default.removeItem(atPath: path + ending) } }
+        let plant = try Plant("\(pump)\ncommands: { path: \(path) }")
+        let replies = try plant.watch("replies")
+        plant.agent.start()
+        #expect(try plant.wait { plant.receiving.contains("commands.pi-test") })
+        for index in 0..<1_000 { try plant.send(#"{"id":"\#(index)","actuator":"pump","value":\#(index % 2)}"#) }
+        #expect(try plant.wait { replies.records.count == 1_000 })
+        #expect(replies.records.allSatisfy { $0.fields["status"] as? String == "done" })
+        #expect(try plant.stop() == 0)
+    }
+
+    /// The brokers take no replies, and the process ends: what it has refused, nobody else would ever answer.
+    @Test func aRefusalThatNobodyHasHeardIsAnsweredByTheNextStart() throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).db").path
+        defer {
+            for ending in ["", "-wal", "-shm", ".lock"] { try? FileManager.default.removeItem(atPath: path + ending) }
+        }
+        let plant = try Plant("\(pump)\ncommands: { path: \(path) }")
+        plant.agent.start()
+        #expect(try plant.wait { plant.receiving.contains("commands.pi-test") })
+        // NOT_LEADER_OR_FOLLOWER: tried again.
+        plant.cluster.setError(6, ofTopic: "replies")
+        try plant.send("garbage")
+        // Its claim is on the disk, and its offset behind the other.
+        try plant.send(#"{"id":"one","actuator":"pump","value":1}"#)
+        #expect(try plant.wait { plant.pumpLevels.last == true })
+        try plant.crash { plant.cluster.setError(0, ofTopic: "replies") }
+        let replies = try plant.watch("replies")
+        plant.agent.start()
+        #expect(try plant.wait { replies.records.contains { $0.key == "commands.pi-test/0/0" } })
+        #expect(try plant.wait { replies.records.contains { $0.key == "one" } })
+        #expect(plant.pumpLevels.allSatisfy { $0 == false })
+        #expect(try plant.stop() == 0)
+    }
+
+    /// More refusals than there is room for, and then the brokers take replies again.
+    @Test func refusalsThatFoundNoRoomAreAnsweredInTheEnd() throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).db").path
+        defer {
+            for ending in ["", "-wal", "-shm", ".lock"] { try? FileManager.default.removeItem(atPath: path + ending) }
+        }
+        let plant = try Plant("\(pump)\ncommands: { path: \(path) }\noutbox: { max_memory: 128kB }")
+        let replies = try plant.watch("replies")
+        plant.agent.start()
+        #expect(try plant.wait { plant.receiving.contains("commands.pi-test") })
+        plant.cluster.setError(6, ofTopic: "replies")
+        for index in 0..<600 { try plant.send("garbage \(index)") }
+        try plant.send(#"{"id":"one","actuator":"pump","value":1}"#)
+        #expect(try plant.wait { plant.pumpLevels.last == true })
+        plant.cluster.setError(0, ofTopic: "replies")
+        let wanted = Set((0..<600).map { "commands.pi-test/0/\($0)" } + ["one"])
+        #expect(try plant.wait { Set(replies.records.map { $0.key }) == wanted })
+        #expect(!plant.lines("are read again").isEmpty)
+        #expect(plant.pumpLevels.filter { $0 == true }.count == 1)
+        #expect(try plant.stop() == 0)
+    }
+
     /// The outbox is in memory only, so it is the claims' file that keeps the second one off, before it touches an output.
     @Test func aSecondAgentOnTheSameFileIsRefused() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).db").path

@@ -13,11 +13,12 @@ final class Plant {
     let loop: EventLoop
     let recorder = LogRecorder()
     let cluster: MockCluster
-    let hardware: SimulatedHardware
-    let agent: Agent
+    private(set) var hardware: SimulatedHardware
+    private(set) var agent: Agent!
     /// The agent's command topics that are received from.
     private(set) var receiving: [String] = []
-    private let kafka: KafkaSettings
+    private let settings: AgentSettings
+    private var kafka: KafkaSettings { settings.kafka }
     private var watchers: [Watched] = []
     private var sender: Sender?
 
@@ -53,7 +54,7 @@ final class Plant {
         let (settings, problems) = decode(text)
         #expect(problems == [])
         let decoded = try #require(settings)
-        kafka = decoded.kafka
+        self.settings = decoded
         hardware = SimulatedHardware(loop: loop)
         try prepare(hardware, cluster)
         agent = try Agent(
@@ -63,10 +64,29 @@ final class Plant {
     }
 
     deinit {
-        agent.close()
+        agent?.close()
         watchers = []
         sender = nil
         cluster.close()
+    }
+
+    /// Ends the agent as a crash would, as far as its replies go, and makes another one on hardware of its own.
+    /// - Parameter between: done while there is none.
+    func crash(_ between: () -> Void) throws {
+        agent.onReceiving = nil
+        agent.close()
+        agent = nil
+        between()
+        receiving = []
+        hardware = SimulatedHardware(loop: loop)
+        // The first lets its files go when its threads have ended.
+        #expect(
+            try wait {
+                agent = try? Agent(settings: settings, hardware: hardware, loop: loop, log: recorder.log)
+                return agent != nil
+            })
+        try #require(agent != nil)
+        agent.onReceiving = { [unowned self] in receiving.append($0) }
     }
 
     /// Everything in a topic, as a consumer gets it.

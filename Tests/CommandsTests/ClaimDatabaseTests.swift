@@ -49,7 +49,7 @@ import Testing
         for sequence in Int64(1)...600 {
             var batch = ClaimBatch()
             batch.claims = [claim(sequence, "\(sequence)", offset: sequence)]
-            batch.forgotten = sequence - 3
+            batch.forgotten = [sequence - 3]
             try database.write(batch)
         }
         let claims = try database.load().claims
@@ -58,6 +58,32 @@ import Testing
         // The log was moved into the file on the way.
         let log = try FileManager.default.attributesOfItem(atPath: folder.path("commands.db-wal"))[.size] as? Int
         #expect(log ?? .max < 8_000_000)
+    }
+
+    /// A file that does not tell until when a command must be remembered: for an hour.
+    @Test func aFileOfTheFirstVersion() throws {
+        let folder = try KeyFolder()
+        let path = folder.path("commands.db")
+        do {
+            let database = try Database(path)
+            try database.execute(
+                """
+                CREATE TABLE claims(sequence INTEGER PRIMARY KEY, id TEXT NOT NULL, actuator TEXT, topic TEXT NOT NULL,
+                partition INTEGER NOT NULL, "offset" INTEGER NOT NULL, timestamp INTEGER NOT NULL, reply BLOB,
+                delivered INTEGER NOT NULL DEFAULT 0)
+                """)
+            try database.execute("INSERT INTO claims VALUES(7,'a',NULL,'commands',0,5,1000,NULL,0)")
+        }
+        do {
+            let database = ClaimDatabase(path: path)
+            #expect(try database.load().claims.map { $0.until } == [3_601_000])
+            var batch = ClaimBatch()
+            var next = claim(8, "b", offset: 6)
+            next.until = 77
+            batch.claims = [next]
+            try database.write(batch)
+        }
+        #expect(try ClaimDatabase(path: path).load().claims.map { $0.until } == [0, 3_601_000, 77])
     }
 
     @Test func aDamagedFileIsSetAside() throws {
@@ -117,7 +143,10 @@ import Testing
         let processor = CommandProcessor(
             node: "pi-01", settings: CommandSettings(topics: []), actuators: [], loop: loop, log: LogRecorder().log,
             journal: ClaimDatabase(path: path), journalQueue: try Worker(name: "commands", loop: loop)
-        ) { replies.append($0) }
+        ) {
+            replies.append($0)
+            return true
+        }
         var isReady = false
         processor.start { isReady = true }
         #expect(try loop.wait { isReady && processor.isIdle })

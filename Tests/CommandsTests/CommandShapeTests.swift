@@ -63,6 +63,31 @@ import Testing
         #expect(station.actuators[0].cause == .command(id: "c"))
     }
 
+    @Test func whatBecameOfEach() throws {
+        let station = try Station()
+        station.send(#"{"id":"a","actuator":"dimmer","value":40}"#)
+        station.send(#"{"id":"q","actuator":"*","query":true}"#)
+        #expect(
+            text(station.last) == #"{"id":"q","node":"pi-01","actuator":"*","status":"done","group":["#
+                + #"{"actuator":"pump","status":"done","value":0},{"actuator":"dimmer","status":"done","value":40},"#
+                + #"{"actuator":"valve","status":"done","value":0}],"timestamp":1795193522.000}"#)
+        // None of them stands for all.
+        station.send(#"{"id":"t","actuator":"*","safe":true}"#)
+        station.loop.advance(by: .seconds(2))
+        #expect(station.last.status == .done)
+        #expect(station.last.value == nil)
+        #expect(station.last.members.map { $0.value } == [.integer(0), .number(0), .number(0)])
+        station.breakLine()
+        station.send(#"{"id":"s","actuator":"*","safe":true}"#)
+        station.loop.advance(by: .seconds(2))
+        #expect(station.last.status == .failed)
+        #expect(station.last.value == nil)
+        #expect(station.last.reason?.hasPrefix("\"pump\": GPIO gpiochip0 27: ") == true)
+        #expect(station.last.members.map { $0.status } == [.failed, .done, .done])
+        #expect(station.last.members.map { $0.value } == [nil, .number(0), .number(0)])
+        #expect(station.last.members[0].reason?.hasPrefix("GPIO gpiochip0 27: ") == true)
+    }
+
     /// A wrong clock is no reason to leave something on, but an old message is.
     @Test func safeIsFreshOrNot() throws {
         let station = try Station()
@@ -171,18 +196,35 @@ import Testing
         #expect(station.last.reason == reason)
     }
 
+    /// Wherever there is a value of it.
+    @Test func aUnitIsTold() throws {
+        let station = try Station(unit: "V")
+        station.send(#"{"id":"a","actuator":"dimmer","value":4}"#)
+        #expect(text(station.last).contains(#""status":"done","value":4,"unit":"V","timestamp""#))
+        station.send(#"{"id":"g","group":[{"actuator":"dimmer","value":4.5},{"actuator":"pump","value":1}]}"#)
+        let group = #""group":[{"actuator":"dimmer","status":"done","value":4.5,"unit":"V"},"#
+        #expect(text(station.last).contains(group + #"{"actuator":"pump","status":"done","value":1}]"#))
+        station.send(#"{"actuator":"dimmer","query":true}"#)
+        #expect(text(station.last).contains(#""value":4.5,"unit":"V""#))
+        station.send(#"{"actuator":"dimmer","value":400}"#)
+        #expect(!text(station.last).contains("unit"))
+        #expect(state(station, 1).contains(#""value":4.5,"unit":"V","safe":false"#))
+    }
+
+    private func state(_ station: Station, _ index: Int) -> String {
+        let actuator = station.actuators[index]
+        let memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: StateRecord.maximumBytes(actuator, node: "pi-01"), alignment: 1)
+        defer { memory.deallocate() }
+        var writer = ByteWriter(memory)
+        StateRecord.encode(actuator, node: "pi-01", time: station.loop, into: &writer)
+        #expect(!writer.isOverflowed)
+        return String(decoding: writer.written, as: UTF8.self)
+    }
+
     @Test func stateRecords() throws {
         let station = try Station()
-        func state(_ index: Int) -> String {
-            let actuator = station.actuators[index]
-            let memory = UnsafeMutableRawBufferPointer.allocate(
-                byteCount: StateRecord.maximumBytes(actuator, node: "pi-01"), alignment: 1)
-            defer { memory.deallocate() }
-            var writer = ByteWriter(memory)
-            StateRecord.encode(actuator, node: "pi-01", time: station.loop, into: &writer)
-            #expect(!writer.isOverflowed)
-            return String(decoding: writer.written, as: UTF8.self)
-        }
+        func state(_ index: Int) -> String { self.state(station, index) }
         #expect(
             state(0) == #"{"node":"pi-01","actuator":"pump","value":0,"safe":true,"cause":"start","#
                 + #""since":1795193522.000,"timestamp":1795193522.000}"#)

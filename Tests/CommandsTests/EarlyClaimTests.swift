@@ -56,8 +56,14 @@ import Testing
             let processor = CommandProcessor(
                 node: "pi-01", settings: CommandSettings(topics: []), actuators: [actuator], loop: loop, log: log,
                 journal: journal, journalQueue: queue
-            ) { [unowned self] in replies.append($0) }
-            processor.onUndelivered = { [unowned self] id, _ in undelivered.append(id) }
+            ) { [unowned self] in
+                replies.append($0)
+                return true
+            }
+            processor.onUndelivered = { [unowned self] id, _ in
+                undelivered.append(id)
+                return true
+            }
             self.processor = processor
         }
 
@@ -174,7 +180,7 @@ import Testing
         bench.start()
         bench.queue.runAll()
         // Nothing else that is to be written brings it along.
-        bench.processor?.areRepliesDelivered = { false }
+        bench.processor?.deliveredReplies = { 0 }
         bench.send(on, offset: 1)
         bench.queue.runJob()
         bench.journal.fails = true

@@ -140,18 +140,149 @@ import Testing
         #expect(replies[1].first == encoded(replies[0]))
     }
 
+    /// It could not be repeated any more, but nobody has heard of it.
+    @Test func aReplyThatHasNotArrivedIsNotForgotten() throws {
+        let world = World()
+        let settings = CommandSettings(topics: [], remember: 1)
+        world.send(#"{"id":"a","actuator":"pump","value":1}"#, id: "a")
+        var life = try Life(world, plans, settings)
+        life.queue.runAll()
+        life.receive()
+        life.queue.runAll()
+        #expect(life.outbox.map { $0.status } == [.done])
+        world.loop.advance(by: .seconds(60))
+        world.send(#"{"id":"b","actuator":"drain","value":1}"#, id: "b")
+        life.receive()
+        life.queue.runAll()
+        #expect(life.outbox.map { $0.status } == [.done, .rejected])
+        life.mortality.isDead = true
+        life = try Life(world, plans, settings)
+        life.settle()
+        #expect(world.finals("a").count == 1)
+        // The other comes again, and there is room by then.
+        #expect(world.delivered["b"]?.map { $0.status } == [.done])
+    }
+
+    /// Somebody plays it again within its validity, after many others and a crash.
+    @Test func aRepetitionWithinItsValidityAfterRestarts() throws {
+        let world = World()
+        let settings = CommandSettings(topics: [], remember: 20)
+        let command = #"{"id":"a","actuator":"pump","value":1,"expires":\#(world.now / 1_000 + 3_000)}"#
+        world.send(command, id: "a")
+        var life = try Life(world, plans, settings)
+        life.settle()
+        for index in 0..<100 {
+            world.send(#"{"id":"o\#(index)","actuator":"drain","value":1}"#)
+            life.settle()
+            world.loop.advance(by: .seconds(2))
+            if index % 30 == 29 {
+                life.mortality.isDead = true
+                life = try Life(world, plans, settings)
+            }
+        }
+        #expect(world.disk.claims.count <= 20)
+        world.send(command, id: "a")
+        life.settle()
+        #expect(world.driven.filter { $0.actuator == "pump" && $0.value == .integer(1) }.count == 1)
+        #expect(world.driven.filter { $0.actuator == "drain" && $0.value == .integer(1) }.count == 100)
+        #expect(world.delivered["a"]?.map { $0.status } == [.done, .duplicate])
+    }
+
+    // MARK: Refusals
+
+    @Test(arguments: [
+        "garbage", #"{"id":"a","actuator":"nothing","value":1}"#, #"{"id":"a","actuator":"pump","query":true}"#,
+    ]) func aRefusalThatNobodyHasHeardComesAgain(command: String) throws {
+        let world = World()
+        world.send(command)
+        world.send(#"{"id":"b","actuator":"pump","value":1}"#)
+        var life = try life(world)
+        life.queue.runAll()
+        while life.receive() {}
+        life.queue.runAll()
+        #expect(life.outbox.count == 2)
+        #expect(world.driven.count == 1)
+        // The reply is on its way; the command behind it does not commit it.
+        #expect(world.committed == 0)
+        life.mortality.isDead = true
+        let first = life.outbox.first { $0.id != "b" }
+
+        life = try self.life(world)
+        life.settle()
+        let id = try #require(first?.id)
+        #expect(world.delivered[id]?.map { $0.reason } == [first?.reason])
+        #expect(world.committed == 2)
+        // Nor is that one done twice.
+        #expect(world.driven.count == 1)
+        #expect(world.delivered["b"]?.map { $0.status } == [.duplicate])
+    }
+
+    @Test func aRefusalIsCommittedWhenItsReplyHasArrived() throws {
+        let world = World()
+        world.send("garbage")
+        let life = try life(world)
+        life.queue.runAll()
+        life.receive()
+        world.loop.advance(by: .seconds(60))
+        #expect(world.committed == 0)
+        life.acknowledge()
+        #expect(world.committed == 1)
+    }
+
+    /// The broker takes no replies for long, and the outbox has room for ten.
+    @Test func aLongOutageOfTheReplies() throws {
+        let world = World()
+        var life = try life(world)
+        life.room = 10
+        life.queue.runAll()
+        for index in 0..<3_000 {
+            world.send("garbage \(index)")
+            if index % 10 == 0 {
+                world.send(#"{"id":"\#(index)","actuator":"pump","value":\#(index / 10 % 2)}"#, id: "\(index)")
+            }
+        }
+        while life.receive() { life.queue.runAll() }
+        // Commands are carried out all the same, and nothing is committed that nobody has heard of.
+        #expect(world.driven.count == 300)
+        #expect(world.committed == 0)
+        // With the replies' way open again each message gets its answer, without a restart.
+        life.room = .max
+        life.settle()
+        #expect(world.committed < 20)
+        for _ in 0..<3 {
+            world.loop.advance(by: .seconds(5))
+            life.settle()
+        }
+        #expect(world.committed == world.topic.count)
+        #expect(world.driven.count == 300)
+        for (index, message) in world.topic.enumerated() {
+            let id = message.id ?? "commands/0/\(index)"
+            #expect(world.finals(id).count == 1, "\(id)")
+        }
+        // After a crash nobody hears of them again.
+        let count = world.resent.count
+        life.mortality.isDead = true
+        life = try self.life(world)
+        life.settle()
+        #expect(world.driven.count == 300)
+        #expect(world.resent.count == count)
+    }
+
     @Test func whatIsForgottenIsStillToldByItsPlace() throws {
         let world = World()
         let settings = CommandSettings(topics: [], remember: 2)
-        for id in ["a", "b", "c", "d"] { world.send(#"{"id":"\#(id)","actuator":"pump","value":1}"#, id: id) }
         var life = try Life(world, plans, settings)
-        life.settle()
+        for id in ["a", "b", "c", "d"] {
+            world.send(#"{"id":"\#(id)","actuator":"pump","value":1}"#, id: id)
+            life.settle()
+            world.loop.advance(by: .milliseconds(30_001))
+        }
         #expect(world.driven.count == 4)
         #expect(world.disk.claims.map { $0.id } == ["c", "d"])
         life.mortality.isDead = true
         // The group has forgotten its place.
         world.committed = 0
-        life = try Life(world, plans, settings)
+        life = try Life(world, plans, CommandSettings(topics: [], maxAge: .seconds(600), remember: 2))
         life.settle()
         #expect(world.driven.count == 4)
         #expect(world.delivered["a"]?.last?.status == .duplicate)
@@ -165,167 +296,5 @@ import Testing
         life = try Life(world, plans, settings)
         life.settle()
         #expect(world.driven.count == 5)
-    }
-}
-
-/// The disk, and what does not wait for it.
-@Suite struct ClaimStoreTests {
-    private let plans: [(id: String, maxOn: Interval?, restraints: Restraints)] = [("pump", nil, Restraints())]
-
-    private func command(_ id: String) -> String { #"{"id":"\#(id)","actuator":"pump","value":1}"# }
-
-    @Test func nothingMovesBeforeTheClaimIsWritten() throws {
-        let world = World()
-        let life = try Life(world, plans)
-        life.queue.runAll()
-        world.send(command("a"))
-        life.receive()
-        #expect(world.driven.isEmpty)
-        life.queue.runJob()
-        #expect(world.disk.claims.count == 1)
-        #expect(world.driven.isEmpty)
-        life.queue.deliver()
-        #expect(world.driven.count == 1)
-        // The reply waits until it is kept, too.
-        #expect(life.outbox.isEmpty)
-        life.queue.runAll()
-        #expect(life.outbox.count == 1)
-    }
-
-    @Test func whatWaitsForTheDiskIsWrittenTogether() throws {
-        let world = World()
-        let life = try Life(world, plans)
-        life.queue.runAll()
-        for id in 0..<20 { world.send(command("\(id)")) }
-        while life.receive() {}
-        life.queue.runAll()
-        // The first claim alone, then nineteen with the first answer, then their answers.
-        #expect(world.disk.writes == 3)
-        #expect(life.outbox.count == 20)
-    }
-
-    @Test func aFullDiskRejects() throws {
-        let world = World()
-        let life = try Life(world, plans)
-        life.queue.runAll()
-        world.disk.fails = true
-        world.send(command("a"))
-        world.send(#"{"id":"s","actuator":"pump","safe":true}"#)
-        life.settle()
-        #expect(world.driven.map { $0.value } == [.integer(0)])
-        #expect(world.delivered["a"]?.map { $0.status } == [.rejected])
-        #expect(world.delivered["s"]?.map { $0.status } == [.done])
-        world.disk.fails = false
-        world.send(command("b"))
-        life.settle()
-        #expect(world.delivered["b"]?.map { $0.status } == [.done])
-    }
-
-    @Test func aHungDiskRejects() throws {
-        let world = World()
-        let life = try Life(world, plans)
-        life.queue.runAll()
-        world.send(command("a"))
-        life.receive()
-        world.send(command("b"))
-        life.receive()
-        world.loop.advance(by: .seconds(10))
-        #expect(life.outbox.map { $0.status } == [.rejected, .rejected])
-        world.send(command("c"))
-        life.receive()
-        #expect(life.outbox.last?.reason?.contains("claims cannot be written") == true)
-        // The write comes back after all: what was rejected is not done.
-        life.queue.runAll()
-        #expect(world.driven.isEmpty)
-        world.send(command("d"))
-        life.settle()
-        #expect(world.driven.count == 1)
-        #expect(world.finals("a").count == 1)
-    }
-
-    @Test func aCommandThatExpiresWhileTheDiskIsSlowIsNotDone() throws {
-        let world = World()
-        let life = try Life(world, plans)
-        life.queue.runAll()
-        world.send(#"{"id":"a","actuator":"pump","value":1,"expires":\#(world.now / 1_000 + 2)}"#)
-        life.receive()
-        world.loop.advance(by: .seconds(3))
-        life.settle()
-        #expect(world.driven.isEmpty)
-        #expect(world.delivered["a"]?.map { $0.status } == [.expired])
-    }
-
-    /// `safe` does not wait for the disk, so what was sent before it must not come behind it.
-    @Test func aSafeIsNotUndoneByWhatWasSentBeforeIt() throws {
-        let world = World()
-        let life = try Life(world, plans)
-        life.queue.runAll()
-        world.send(command("a"))
-        world.send(#"{"id":"g","group":[{"actuator":"pump","value":1}]}"#)
-        world.send(#"{"id":"s","actuator":"*","safe":true}"#)
-        while life.receive() {}
-        life.settle()
-        #expect(world.outputs["pump"] == .integer(0))
-        #expect(world.driven.allSatisfy { $0.value == .integer(0) })
-        #expect(world.delivered["a"]?.map { $0.status } == [.preempted])
-        #expect(world.delivered["g"]?.map { $0.status } == [.preempted])
-        world.send(command("b"))
-        life.settle()
-        #expect(world.outputs["pump"] == .integer(1))
-    }
-
-    /// A claim that is kept only after the brokers were given up comes too late.
-    @Test func whatWaitsForTheDiskDoesNotMoveWithoutABroker() throws {
-        let world = World()
-        let life = try Life(world, plans, CommandSettings(topics: [], onDisconnect: .safe(after: .seconds(2))))
-        life.queue.runAll()
-        life.guardian.linkChanged(isUp: true)
-        world.send(command("a"))
-        life.receive()
-        life.guardian.linkChanged(isUp: false)
-        world.loop.advance(by: .seconds(3))
-        life.settle()
-        #expect(world.driven.isEmpty)
-        #expect(world.delivered["a"]?.map { $0.status } == [.preempted])
-        life.guardian.linkChanged(isUp: true)
-        world.send(command("b"))
-        life.settle()
-        #expect(world.outputs["pump"] == .integer(1))
-    }
-
-    @Test func onlySoManyWaitForTheDisk() throws {
-        let world = World()
-        let life = try Life(world, plans)
-        life.queue.runAll()
-        for id in 0..<300 { world.send(command("\(id)")) }
-        while life.receive() {}
-        #expect(life.outbox.count == 300 - 256)
-        #expect(life.outbox.allSatisfy { $0.reason == "256 commands wait for the disk already" })
-    }
-
-    /// An hour away, 500 commands: none that is too old is done, and each is answered.
-    @Test func aReplayAfterAnHour() throws {
-        let world = World()
-        let loop = world.loop
-        for index in 0..<500 {
-            world.send(command("\(index)"), id: "\(index)")
-            loop.advance(by: .milliseconds(7_200))
-        }
-        var sent: [String: Int64] = [:]
-        for (index, message) in world.topic.enumerated() { sent["\(index)"] = message.timestamp }
-        let now = world.now
-        let life = try Life(world, plans)
-        life.settle()
-        var done = 0
-        for index in 0..<500 {
-            let replies = world.delivered["\(index)"] ?? []
-            #expect(replies.count == 1)
-            let isFresh = now - (sent["\(index)"] ?? 0) <= 30_000
-            #expect(replies.first?.status == (isFresh ? .done : .expired))
-            if isFresh { done += 1 }
-        }
-        #expect(done == 4)
-        #expect(world.driven.count == done)
-        #expect(world.committed == 500)
     }
 }

@@ -34,7 +34,9 @@ final class Station {
     /// In seconds since 1970.
     var seconds: Int64 { now / 1_000 }
 
-    init(maxAge: Interval = .seconds(30), recentCapacity: Int = 1_000, keys: Keyring? = nil) throws {
+    init(
+        maxAge: Interval = .seconds(30), recentCapacity: Int = 1_000, keys: Keyring? = nil, unit: String? = nil
+    ) throws {
         let log = LogRecorder().log
         hardware = SimulatedHardware(loop: loop)
         let pump = GPIOOutput.Settings(line: line).plan
@@ -43,7 +45,7 @@ final class Station {
         actuators = [
             try ActuatorPlan(id: "pump", maxOn: .seconds(600), driver: pump)
                 .open(on: hardware, loop: loop, log: log),
-            try ActuatorPlan(id: "dimmer", driver: dimmer).open(on: hardware, loop: loop, log: log),
+            try ActuatorPlan(id: "dimmer", unit: unit, driver: dimmer).open(on: hardware, loop: loop, log: log),
             try ActuatorPlan(id: "valve", driver: valve).open(on: hardware, loop: loop, log: log),
         ]
         let settings = CommandSettings(topics: [], maxAge: maxAge, keys: keys, remember: recentCapacity)
@@ -52,6 +54,7 @@ final class Station {
         ) { [unowned self] in
             replies.append($0)
             count += 1
+            return true
         }
         processor.onQuery = { [unowned self] in queried = $0.map { $0.id } }
     }

@@ -10,6 +10,16 @@ import Testing
 
 @testable import Commands
 
+/// How an output fails.
+enum Fault: CaseIterable {
+    /// Nothing moves.
+    case before
+    /// It moves, and says that it did not.
+    case after
+    /// It moves, and shows something else.
+    case shown
+}
+
 /// A message in the topic of commands.
 struct Sent {
     let id: String?
@@ -34,6 +44,10 @@ final class World {
     /// Of an earlier process, sent again as they were.
     var resent: [String: [[UInt8]]] = [:]
     var onDrive: ((String, Value) -> Void)?
+    /// How an output's next drive away from its safe value goes; `nil` is well.
+    var onAttempt: ((String) -> Fault?)?
+    /// Outputs that were left where they should not be, until they are driven again.
+    var faulty: Set<String> = []
     /// Where the process ends next: the name of a step, and how often it is passed before.
     var failpoint: (name: String, passes: Int)?
     /// The steps that were passed, for a test that wants to end at each of them.
@@ -126,7 +140,7 @@ final class DiskJournal: ClaimJournal {
             guard let index = disk.claims.lastIndex(where: { $0.sequence == sequence }) else { continue }
             disk.claims[index].isDelivered = true
         }
-        disk.claims.removeAll { $0.sequence <= batch.forgotten }
+        disk.claims.removeAll { batch.forgotten.contains($0.sequence) }
         disk.writes += 1
         mortality.pass("after write")
     }
@@ -141,20 +155,29 @@ final class WorldOutput: ActuatorDriver {
     init(_ id: String, safe: Value, _ world: World, _ mortality: Mortality) {
         (self.id, self.world, self.mortality) = (id, world, mortality)
         world.outputs[id] = safe
+        world.faulty.remove(id)
         world.onDrive?(id, safe)
     }
 
     func drive(_ value: Value) throws(ActuatorError) -> Interval {
         mortality.pass("before drive")
         if mortality.isDead { return .zero }
+        let fault = value == .integer(0) ? nil : world.onAttempt?(id)
+        if fault == .before { throw .device("nothing moves") }
         world.outputs[id] = value
         world.driven.append((id, value, world.loop.now))
         world.onDrive?(id, value)
+        world.faulty.remove(id)
+        if fault != nil { world.faulty.insert(id) }
+        if fault == .after { throw .device("it moves all the same") }
         mortality.pass("after drive")
         return .zero
     }
 
-    func readBack() throws(ActuatorError) -> Value { world.outputs[id] ?? .integer(0) }
+    func readBack() throws(ActuatorError) -> Value {
+        if world.faulty.contains(id) { return .integer(0) }
+        return world.outputs[id] ?? .integer(0)
+    }
 }
 
 /// One process: from its start to its end.
@@ -168,6 +191,11 @@ final class Life {
     /// Replies in its outbox, not acknowledged yet.
     private(set) var outbox: [Reply] = []
     private var outboxAgain: [(String, [UInt8])] = []
+    /// How many replies the outbox takes.
+    var room = Int.max
+    private var taken: UInt64 = 0
+    private var arrived: UInt64 = 0
+    private(set) var isHeld = false
     private(set) var position: Int
     private(set) var isReceiving = false
 
@@ -199,10 +227,22 @@ final class Life {
             journal: isDurable ? DiskJournal(world.disk, mortality) : nil, journalQueue: isDurable ? queue : nil
         ) { [unowned self] reply in
             mortality.pass("reply")
-            if !mortality.isDead { outbox.append(reply) }
+            if mortality.isDead { return true }
+            if outbox.count + outboxAgain.count >= room { return false }
+            outbox.append(reply)
+            taken += 1
+            return true
         }
-        processor.onUndelivered = { [unowned self] in if !mortality.isDead { outboxAgain.append(($0, $1)) } }
-        processor.areRepliesDelivered = { [unowned self] in outbox.isEmpty && outboxAgain.isEmpty }
+        processor.onUndelivered = { [unowned self] id, bytes in
+            if mortality.isDead { return true }
+            if outbox.count + outboxAgain.count >= room { return false }
+            outboxAgain.append((id, bytes))
+            taken += 1
+            return true
+        }
+        processor.deliveredReplies = { [unowned self] in arrived }
+        processor.onReread = { [unowned self] in rebalance() }
+        processor.onHold = { [unowned self] in isHeld = $0 }
         processor.onDealtWith = { _, _, offset in
             mortality.pass("commit")
             if !mortality.isDead { world.committed = max(world.committed, Int(offset) + 1) }
@@ -217,7 +257,7 @@ final class Life {
     /// - Returns: whether there was one.
     @discardableResult
     func receive() -> Bool {
-        guard isReceiving, !isDead, position < world.topic.count else { return false }
+        guard isReceiving, !isHeld, !isDead, position < world.topic.count else { return false }
         let message = world.topic[position]
         position += 1
         let payload = Array(message.text.utf8)
@@ -249,6 +289,9 @@ final class Life {
         for (id, bytes) in outboxAgain { world.resent[id, default: []].append(bytes) }
         outbox = []
         outboxAgain = []
+        arrived = taken
+        mortality.pass("arrived")
+        if !isDead { processor.noteDeliveries() }
     }
 
     /// Lets everything come to its end, in no more time than that takes.
@@ -266,7 +309,7 @@ final class Life {
         for actuator in actuators { actuator.stop() }
         queue.runAll()
         acknowledge()
-        processor.noteDeliveries()
+        processor.keepDeliveries()
         queue.runAll()
         mortality.isDead = true
     }

@@ -160,6 +160,33 @@ final class Bench {
         #expect(idle == 2)
     }
 
+    /// By these a command's offset is committed no earlier than its reply has arrived.
+    @Test func whichRepliesAreOpen() {
+        let bench = Bench(room: 3)
+        var settled: [UInt64?] = []
+        bench.outbox.onReplySettled = { settled.append(bench.outbox.oldestOpenReply) }
+        #expect(bench.outbox.oldestOpenReply == nil)
+        bench.append("telemetry")
+        var numbers: [UInt64] = []
+        for _ in 0..<3 {
+            bench.append("reply", lane: .reply)
+            numbers.append(bench.outbox.lastReply)
+        }
+        #expect(numbers == numbers.sorted() && Set(numbers).count == 3)
+        // The third has not been offered yet.
+        #expect(bench.transport.held.count == 3)
+        #expect(bench.outbox.oldestOpenReply == numbers[0])
+        bench.transport.deliver(2)
+        #expect(settled == [numbers[0]])
+        bench.transport.deliver(0)
+        #expect(settled.count == 1)
+        bench.transport.deliver(0, .tooLarge)
+        #expect(settled == [numbers[0], numbers[2]])
+        bench.makeRoom()
+        bench.transport.deliverAll()
+        #expect(settled == [numbers[0], numbers[2], nil])
+    }
+
     @Test func memoryComesOnDemandAndGoesAgain() {
         let bench = Bench()
         #expect(bench.outbox.allocatedBytes == 0)

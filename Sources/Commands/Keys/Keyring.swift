@@ -16,7 +16,8 @@ import Records
 public final class Keyring: @unchecked Sendable, Equatable {
     /// The header's name.
     public static var header: StaticString { "sig" }
-    /// How far `expires` may lie ahead: as long as ids are likely to be remembered.
+    /// How far `expires` may lie ahead. So long ids are sure to be remembered, unless the command ends before: see
+    /// `ClaimList`.
     public static var longestValidity: Interval { .seconds(3_600) }
 
     /// What a signature is worth.
