@@ -70,7 +70,9 @@ public final class AgentSettings {
     }
 
     /// Whether any record may go to the disk.
-    public var usesDisk: Bool {
+    public var usesDisk: Bool { Self.usesDisk(outbox, sensors) }
+
+    static func usesDisk(_ outbox: OutboxSettings, _ sensors: [SensorSettings]) -> Bool {
         outbox.durability != .memory || sensors.contains { $0.durability.map { $0 != .memory } ?? false }
     }
 
@@ -156,10 +158,12 @@ private struct AgentDecoder {
         let buses = decodeBuses()
         let sensors = decodeSensors(defaultTopic: records.topic, names)
         if delivery.mode == .exactlyOnce { checkExactlyOnce(place, outbox, sensors) }
+        checkMemory(place, outbox, sensors)
         let actuators = ActuatorPlan.decode(
             list: root.list("actuators") ?? [], path: "actuators", diagnostics: diagnostics)
         let commandReader = root.mapping("commands")
         let commands = commandReader.map { CommandSettings.decode($0, names) } ?? CommandSettings(names: names)
+        outbox.topicsWithoutGaps = [commands.replies, commands.state]
         if commands.isExplicit || !actuators.isEmpty {
             let check = CommandTopicCheck(topics: commands.topics, diagnostics: diagnostics)
             check.check(records, recordReader, sensors, commandReader)
@@ -223,6 +227,20 @@ private struct AgentDecoder {
                 sensor.plan.mark,
                 joined("sensor ", sensor.plan.id, ": durability: spill contradicts delivery: exactly-once"),
                 expected: expected)
+        }
+    }
+
+    /// With a disk memory has more parts, and each needs room for a record of any size.
+    private func checkMemory(
+        _ reader: Reader?, _ outbox: OutboxSettings, _ sensors: [AgentSettings.SensorSettings]
+    ) {
+        let least = OutboxSettings.leastMemoryWithDisk
+        guard let reader, outbox.maxMemory < least else { return }
+        if AgentSettings.usesDisk(outbox, sensors) {
+            reader.report(
+                "max_memory",
+                joined("is ", decimal(outbox.maxMemory / 1_000), "kB, too little where records go to a disk"),
+                expected: joined("at least ", decimal(least / 1_000), "kB, or durability: memory"))
         }
     }
 

@@ -18,6 +18,9 @@ final class ReplyPath {
     private let loop: any Loop
     private let log: Log
     private var waiting: [Waiting] = []
+    /// Actuators whose states found no room, in the order of their changes. Each goes as it is then: only the newest
+    /// state counts.
+    private var due: [Actuator] = []
     private var retry: TimerID?
     private var hastening: TimerID?
     private var lost: UInt64 = 0
@@ -57,13 +60,9 @@ final class ReplyPath {
 
     /// Whether all replies so far have been acknowledged, or given up.
     var isDelivered: Bool {
-        let counters = outbox.counters(of: .reply)
         // What left memory for the disk goes by itself from there.
-        return waiting.isEmpty
-            && sent == counters.acknowledged + counters.failed + counters.dropped + counters.evicted
+        waiting.isEmpty && outbox.pendingReplies == 0
     }
-    /// Replies that the outbox has taken.
-    private var sent: UInt64 = 0
 
     /// How many of the replies that were taken have been acknowledged, or given up, or are on the disk: those before the first
     /// that has not.
@@ -97,7 +96,6 @@ final class ReplyPath {
             outbox.append(topic: replies, key: $0, lane: .reply, maximumBytes: maximumBytes, encode: encode)
         }
         if isTaken {
-            sent += 1
             numbered += 1
             open.append((numbered, outbox.lastReply))
             hasten()
@@ -159,16 +157,30 @@ final class ReplyPath {
             }
             waiting.removeFirst(taken)
             if taken > 0 { onDelivered?() }
-            if !waiting.isEmpty { tryAgain() }
+            taken = 0
+            while taken < due.count, append(due[taken]) { taken += 1 }
+            due.removeFirst(taken)
+            if retry == nil, !waiting.isEmpty || !due.isEmpty { tryAgain() }
         }
     }
 
-    /// Publishes an actuator's state.
+    /// Publishes an actuator's state: with the replies, ahead of telemetry. It never goes to the disk, from where it would
+    /// come back behind a newer one: the next start publishes the states anew.
     func publish(_ actuator: Actuator) {
+        due.removeAll { $0 === actuator }
+        if due.isEmpty, append(actuator) { return }
+        due.append(actuator)
+        if retry == nil { tryAgain() }
+    }
+
+    private func append(_ actuator: Actuator) -> Bool {
         let time = loop.time
-        StateRecord.key(actuator, node: node).withUnsafeBytes { key in
-            _ = outbox.append(
-                topic: states, key: key, maximumBytes: StateRecord.maximumBytes(actuator, node: node)
+        return StateRecord.key(actuator, node: node).withUnsafeBytes { key in
+            let maximum = StateRecord.maximumBytes(actuator, node: node)
+            // What never fits must not keep the others waiting.
+            if maximum + key.count > outbox.largestRecord { return true }
+            return outbox.append(
+                topic: states, key: key, lane: .reply, durability: .memory, maximumBytes: maximum
             ) { StateRecord.encode(actuator, node: node, time: time, into: &$0) }
         }
     }

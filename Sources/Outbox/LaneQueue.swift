@@ -24,6 +24,10 @@ final class LaneQueue {
     /// Records that are neither settled nor stored, and those of them that must be stored before they are offered.
     private(set) var unstored = 0
     private(set) var unstoredDurable = 0
+    /// Bytes of those that are in no commit under way, with keys and entries: what one begun now would store.
+    private(set) var unstoredBytes = 0
+    /// Records that never go to the disk beside such that may, and are not settled.
+    private(set) var volatile = 0
 
     var counters = OutboxCounters()
     /// Records to be offered, and records that the transport has.
@@ -39,8 +43,8 @@ final class LaneQueue {
     var isWindowFull: Bool { handedOverBytes >= window }
     /// Nothing is offered for a while, after a failure that is worth another attempt.
     var isPaused = false
-    /// Records lost to a full lane since the line that said so; `nil` while there is room.
-    var lostSinceFull: UInt64?
+    /// Records lost to a full lane, and what has been said of them.
+    let loss = LossNotice()
 
     init(lane: Outbox.Lane, limit: Int, table: SlabTable, isStorable: Bool = false) {
         self.lane = lane
@@ -49,6 +53,15 @@ final class LaneQueue {
         self.table = table
         window = lane == .reply || lane == .backlog ? Int.max : limit * table.slabSize / 2
     }
+
+    /// Whether more than three quarters of its memory are taken.
+    var isUnderPressure: Bool { slabCount * 4 > limit * 3 }
+
+    /// Whether a commit would store enough to be worth its fsync: an eighth of the memory.
+    var isCommitWorthwhile: Bool { unstoredBytes * 8 >= limit * table.slabSize }
+
+    /// Whether there is room again, with some to spare, so that a lane does not alternate at its bound.
+    var hasRoom: Bool { slabCount <= limit - max(limit / 8, 1) }
 
     /// Whether a slab more is allowed.
     var canGrow: Bool { slabCount < limit }
@@ -91,8 +104,11 @@ final class LaneQueue {
         waiting += 1
         payloadBytes += payload
         counters.appended += 1
-        if isStorable {
+        if traits.contains(.volatile) {
+            volatile += 1
+        } else if isStorable {
             unstored += 1
+            unstoredBytes += payload + key + RecordEntry.stride
             if traits.contains(.durable) { unstoredDurable += 1 }
         }
     }
@@ -118,12 +134,13 @@ final class LaneQueue {
         return nil
     }
 
-    /// The sequence of the oldest record that is neither settled nor stored.
+    /// The sequence of the oldest record that is neither settled nor stored, of those that may be.
     var oldestOpen: UInt64? {
         var index = first
         while index >= 0, let memory = table.slabs[index].memory {
             for record in 0..<table.slabs[index].records {
                 let entry = table.entry(record, in: memory)
+                if entry.pointee.traits.contains(.volatile) { continue }
                 if entry.pointee.state != .settled, entry.pointee.storage != .stored { return entry.pointee.sequence }
             }
             index = table.slabs[index].next
@@ -184,11 +201,21 @@ final class LaneQueue {
     private func close(_ entry: UnsafeMutablePointer<RecordEntry>) {
         entry.pointee.state = .settled
         payloadBytes -= Int(entry.pointee.length)
+        if entry.pointee.traits.contains(.volatile) { volatile -= 1 }
+        if entry.pointee.storage == .none, mayBeStored(entry) { unstoredBytes -= entry.pointee.size }
         if entry.pointee.storage != .stored { forgetUnstored(entry) }
     }
 
+    private func mayBeStored(_ entry: UnsafeMutablePointer<RecordEntry>) -> Bool {
+        isStorable && !entry.pointee.traits.contains(.volatile)
+    }
+
+    private func isToBeStored(_ entry: UnsafeMutablePointer<RecordEntry>) -> Bool {
+        entry.pointee.state != .settled && entry.pointee.storage == .none && mayBeStored(entry)
+    }
+
     private func forgetUnstored(_ entry: UnsafeMutablePointer<RecordEntry>) {
-        if !isStorable { return }
+        if !mayBeStored(entry) { return }
         unstored -= 1
         if entry.pointee.traits.contains(.durable) { unstoredDurable -= 1 }
     }
@@ -271,7 +298,7 @@ final class LaneQueue {
         while storeCursor.slab >= 0, let memory = table.slabs[storeCursor.slab].memory {
             while storeCursor.record < table.slabs[storeCursor.slab].records {
                 let entry = table.entry(storeCursor.record, in: memory)
-                if entry.pointee.state != .settled, entry.pointee.storage == .none { return entry }
+                if isToBeStored(entry) { return entry }
                 storeCursor.record += 1
             }
             if table.slabs[storeCursor.slab].next < 0 { return nil }
@@ -288,11 +315,10 @@ final class LaneQueue {
         while place.slab >= 0, let memory = table.slabs[place.slab].memory {
             while place.record < table.slabs[place.slab].records {
                 let entry = table.entry(place.record, in: memory)
-                if entry.pointee.state != .settled, entry.pointee.storage == .none,
-                    !onlyDurable || entry.pointee.traits.contains(.durable)
-                {
+                if isToBeStored(entry), !onlyDurable || entry.pointee.traits.contains(.durable) {
                     if !add(place) { return false }
                     entry.pointee.storage = .storing
+                    unstoredBytes -= entry.pointee.size
                     table.slabs[place.slab].pins += 1
                 }
                 place.record += 1
@@ -309,6 +335,7 @@ final class LaneQueue {
         let entry = table.entry(place.record, in: memory)
         let isSettled = entry.pointee.state == .settled
         entry.pointee.storage = isStored ? .stored : .none
+        if !isStored, !isSettled { unstoredBytes += entry.pointee.size }
         if isStored {
             if !isSettled { forgetUnstored(entry) }
         } else if place.slab == storeCursor.slab

@@ -41,10 +41,10 @@ extension Outbox {
                 return true
             }
         case .oldestFirst:
-            // What has a place on the disk goes by it; what has none is younger than all that have. What a disk that does
-            // not work has, or will not give back, holds up nobody.
-            let onDisk = disk.isDown ? Int64.max : disk.lowestOnDisk
-            let next = min(stored.map { storePosition($0) } ?? Int64.max, onDisk)
+            // What has a place on the disk goes by it; what has none is younger than all that have.
+            let onDisk = disk.givesNothing(keepsPositions: settings.keepsPositions) ? Int64.max : disk.lowestOnDisk
+            let isPassed = disk.isPassed(by: records, keepsPositions: settings.keepsPositions)
+            let next = isPassed ? Int64.max : min(stored.map { storePosition($0) } ?? Int64.max, onDisk)
             if let live, isBefore(live, next) {
                 // Nothing passes it while its lane rests.
                 if !mayLive || disk.isOpening { return false }
@@ -53,7 +53,9 @@ extension Outbox {
             }
         }
         guard let stored, !backlog.isPaused,
-            disk.takeDrainAllowance(settings.drainRate, loop, { [unowned(unsafe) self] in offerWaiting() })
+            disk.takeDrainAllowance(
+                settings.drainRate, arrived: settings.drain == .oldestFirst ? records.counters.appended : 0, loop,
+                { [unowned(unsafe) self] in offerWaiting() })
         else { return false }
         offer(stored, of: backlog)
         return true
@@ -82,8 +84,9 @@ extension Outbox {
         queue.markHandedOver(position, entry)
         let payload = memory + Int(record.offset)
         // Before its commit has ended a position is a wish, and after a crash another record may get it. And whoever keeps
-        // positions takes all below one for delivered: they are not while the disk has some that it does not give back.
-        let isNext = record.position < disk?.lowestOnDisk ?? Int64.max
+        // positions takes all below one for delivered: they are not while some are on the disk, or wait behind this one.
+        let readBack = queue.lane == .backlog ? nil : backlog.nextWaiting().map { storePosition($0) }
+        let isNext = record.position < min(disk?.lowestOnDisk ?? Int64.max, readBack ?? Int64.max)
         let storedAt = record.storage == .stored && isNext ? record.position : 0
         let answer = transport.offer(
             topic: TopicID(Int(record.topic)),

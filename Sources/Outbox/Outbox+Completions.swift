@@ -58,6 +58,7 @@ extension Outbox {
             }
         }
         if request.isCommitted {
+            if !request.items.isEmpty { evictUnderPressure(disk) }
             if request.droppedCount > 0 {
                 disk.dropped += UInt64(request.droppedCount)
                 disk.hasGaps = true
@@ -89,10 +90,20 @@ extension Outbox {
                 disk.backlog.insert(PositionRanges.Range(first: max(range.first, unread), last: range.last))
             }
         }
-        for position in request.unreadable { noteDeletion(position, disk) }
-        if !request.unreadable.isEmpty {
-            disk.unreadable += UInt64(request.unreadable.count)
-            log.error("outbox: \(request.unreadable.count) records on the disk cannot be read and are left out")
+        if request.hasNewGaps { disk.hasGaps = true }
+        if request.unreadable > 0 {
+            disk.unreadable += UInt64(request.unreadable)
+            log.error(
+                joined(
+                    "outbox: ", decimal(request.unreadable),
+                    " records on the disk cannot be read and are left out", since(request.unreadableAfter)))
+        }
+        if request.oversized > 0 {
+            disk.unreadable += UInt64(request.oversized)
+            log.error(
+                joined(
+                    "outbox: ", decimal(request.oversized), " records on the disk are larger than ",
+                    decimal(table.largestRecord), " bytes and are left out: max_memory was larger when they came"))
         }
         for record in 0..<request.readCount {
             let entry = table.entry(record, in: memory)
@@ -109,15 +120,33 @@ extension Outbox {
     }
 
     private func report(_ recovery: OutboxRecovery, _ disk: Disk) {
+        var lost = ""
+        switch recovery.lost {
+        case 0?: break
+        case let count?: lost = joined("; ", decimal(count), " were not", since(recovery.lostAfter))
+        case nil: lost = joined("; how many were not is not known", since(recovery.lostAfter))
+        }
         log.error(
             joined(
                 "outbox: ", disk.path, " is damaged; it was set aside as ", recovery.setAside, ", and ",
-                decimal(recovery.recovered), " records were recovered from it"))
+                decimal(recovery.recovered), " records were recovered from it", lost))
         if recovery.isIdentityKept || !settings.keepsPositions { return }
         log.error(
             joined(
                 "outbox: its identity is lost, so nobody can tell which of them had been delivered: some may be ",
                 "sent again"))
+    }
+
+    /// When the first of what is lost was sampled, as far as that is known: after what is still there before it.
+    private func since(_ time: WallTime?) -> String {
+        guard let time else { return "" }
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: TimestampFormat.maximumBytes, alignment: 1)
+        defer { memory.deallocate() }
+        var writer = ByteWriter(memory)
+        TimestampFormat.rfc3339.write(time, to: &writer)
+        // Without its quotes.
+        let text = writer.written.dropFirst().dropLast()
+        return joined(", the first of them sampled after ", String(decoding: text, as: UTF8.self))
     }
 
     // MARK: Trouble
@@ -136,7 +165,7 @@ extension Outbox {
             disk.hasSaidDown = true
             log.error("outbox: \(failure.description); going on from memory, the disk is tried again every 10 s")
         }
-        if disk.isStopping {
+        if disk.isStopping, records.unstored + replies.unstored == 0 || loop.time.now >= disk.stopDeadline {
             finishStopping(disk)
             return
         }
@@ -145,15 +174,21 @@ extension Outbox {
         let wasOpening = disk.isOpening
         disk.phase = .down
         disk.isResting = true
-        disk.retryTimer = loop.after(Disk.retryPause) { [unowned(unsafe) self] in
-            disk.retryTimer = nil
-            disk.isResting = false
-            disk.hasFailedReading = false
-            if disk.isKnown, disk.phase == .down { disk.phase = .up }
+        disk.retryTimer = loop.after(disk.isStopping ? Disk.stopPause : Disk.retryPause) { [unowned(unsafe) self] in
+            endRest(disk)
             pumpDisk()
         }
         // Whoever waits for the file need not wait any longer.
         if wasOpening { onDisk?() }
+    }
+
+    /// The next attempt may be made.
+    func endRest(_ disk: Disk) {
+        if let timer = disk.retryTimer { loop.cancel(timer) }
+        disk.retryTimer = nil
+        disk.isResting = false
+        disk.hasFailedReading = false
+        if disk.isKnown, disk.phase == .down { disk.phase = .up }
     }
 
     private func noteSuccess(_ request: DiskRequest, _ disk: Disk) {
@@ -162,28 +197,7 @@ extension Outbox {
             if disk.phase == .down { disk.phase = .up }
             log.warning("outbox: the disk is back")
         }
-        if let lost = disk.lostSinceFull, disk.usedBytes < settings.maxSize / 4 * 3 {
-            disk.lostSinceFull = nil
-            log.warning("outbox: room on the disk again; \(lost) records were dropped there")
-        }
-        if disk.hasGaps, disk.lostSinceFull == nil { armGaps() }
-    }
-
-    func noteDiskFull(_ count: Int, _ disk: Disk) {
-        if let lost = disk.lostSinceFull {
-            disk.lostSinceFull = lost + UInt64(count)
-            return
-        }
-        disk.lostSinceFull = UInt64(count)
-        let policy: StaticString
-        switch settings.whenFull {
-        case .dropOldest: policy = "the oldest are being dropped"
-        case .dropNewest: policy = "new ones stay in memory as long as that has room"
-        case .thin: policy = "of each sensor's one in four is kept"
-        }
-        log.warning(
-            joined(
-                "outbox: ", decimal(settings.maxSize / 1_000_000), " MB of records wait on the disk (max_size): ",
-                String(policy)))
+        noteDiskRoom(disk)
+        if disk.mayTellGaps { armGaps() }
     }
 }

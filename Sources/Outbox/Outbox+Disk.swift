@@ -55,11 +55,14 @@ extension Outbox {
     /// Stores what is not acknowledged and closes the file.
     /// - Parameter done: called, on the loop, when that is done or cannot be.
     public func store(_ done: @escaping () -> Void) {
-        guard let disk, disk.phase == .up || disk.isBusy else {
+        guard let disk, disk.phase != .closed else {
             done()
             return
         }
         disk.isStopping = true
+        disk.stopDeadline = loop.time.now + Disk.stopPatience
+        // There is no later to rest for.
+        endRest(disk)
         disk.isSpillDue = true
         disk.areDeletionsDue = true
         tellGaps()
@@ -87,6 +90,8 @@ extension Outbox {
                 joined(
                     "outbox: ", disk.path, " has not answered for ", decimal(Disk.answerPatience.milliseconds / 1_000),
                     " s; what has to be stored before it is sent waits in memory"))
+            // What has not need not wait any longer.
+            offerWaiting()
         }
     }
 
@@ -120,10 +125,18 @@ extension Outbox {
             disk.spillMarks = (nextSequence - 1, nextSequence - 2)
             armSpill(disk)
         }
-        // Three quarters of the lane's memory are taken, whatever the age of what is there.
-        if queue.slabCount * 4 > queue.limit * 3, queue.unstored > 0, !disk.isSpillDue {
+        // Whatever the age of what is there. What is stored already is no reason: it leaves when the commit ends.
+        if queue.isUnderPressure, queue.isCommitWorthwhile, !disk.isSpillDue {
             disk.isSpillDue = true
             pumpDisk()
+        }
+    }
+
+    /// What is on the disk leaves memory while that is short, so that what comes finds room for a whole commit.
+    func evictUnderPressure(_ disk: Disk) {
+        for queue in [records, replies] where queue.isStorable {
+            while queue.isUnderPressure, evict(queue, disk) {}
+            noteRoom(queue)
         }
     }
 

@@ -20,8 +20,15 @@ extension Outbox {
     /// A record of `key` is lost.
     func noteGap(_ topic: TopicID, _ key: UnsafeRawBufferPointer, _ milliseconds: Int64, _ queue: LaneQueue) {
         if settings.gapTimestamp == nil || queue.lane == .reply || topic.index == Int(UInt16.max) { return }
+        // One that had been on the disk is in the lane of what is read back.
+        if let name = disk?.topics.topicName(topic), !tellsGaps(of: name) { return }
         gaps.add(topic: topic.index, key: key, first: milliseconds, last: milliseconds)
         armGaps()
+    }
+
+    private func tellsGaps(of topic: String) -> Bool {
+        for name in settings.topicsWithoutGaps where sameBytes(name, topic) { return false }
+        return true
     }
 
     func armGaps() {
@@ -35,8 +42,7 @@ extension Outbox {
     /// Appends what is to be told, if there is room for it. Happens by itself within seconds; for a stop it is said.
     public func tellGaps() {
         if gaps.isEmpty && !(disk?.hasGaps ?? false) { return }
-        let hasRoom = records.slabCount <= records.limit - max(records.limit / 8, 1) && records.lostSinceFull == nil
-        guard hasRoom || disk?.isStopping == true else {
+        guard (records.hasRoom && !records.loss.isLosing) || disk?.isStopping == true else {
             armGaps()
             return
         }
@@ -48,9 +54,7 @@ extension Outbox {
             }
         }
         if !gaps.isEmpty { armGaps() }
-        guard let disk, disk.hasGaps, disk.lostSinceFull == nil, disk.phase == .up, disk.toldGaps.isEmpty else {
-            return
-        }
+        guard let disk, disk.mayTellGaps, disk.phase == .up, disk.toldGaps.isEmpty else { return }
         disk.areGapsDue = true
         pumpDisk()
     }
@@ -59,7 +63,12 @@ extension Outbox {
     func tell(_ gaps: [Gap], _ disk: Disk) {
         disk.hasGaps = false
         for gap in gaps {
-            guard let topic = disk.names.text(gap.topic).flatMap({ disk.topics.topicID($0) }) else { continue }
+            guard let name = disk.names.text(gap.topic) else { continue }
+            if !tellsGaps(of: name) {
+                disk.toldGaps.append(gap)
+                continue
+            }
+            guard let topic = disk.topics.topicID(name) else { continue }
             if append(gap, topic: topic, isDurable: true) {
                 disk.toldGaps.append(gap)
             } else {

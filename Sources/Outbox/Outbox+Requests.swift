@@ -8,7 +8,7 @@ extension Outbox {
     /// Asks the disk's thread for what is due, if it is idle.
     func pumpDisk() {
         guard let disk, !disk.isBusy, disk.phase != .closed else { return }
-        let rests = disk.isResting && !disk.isStopping
+        let rests = disk.isResting
         let request = DiskRequest(table: table, wallTime: loop.time.wallTime, origin: disk.origin)
         if !disk.isKnown {
             request.opens = !rests
@@ -18,7 +18,7 @@ extension Outbox {
             readAhead(request, disk)
         }
         if request.isNothing {
-            guard disk.isStopping else { return }
+            guard disk.isStopping, !rests else { return }
             request.closes = true
         }
         disk.isBusy = true

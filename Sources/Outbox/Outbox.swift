@@ -110,6 +110,7 @@ public final class Outbox {
         transport.onDelivery = nil
         transport.onRoom = nil
         for timer in timers { if let timer { loop.cancel(timer) } }
+        for queue in [records, replies, memory, backlog] { queue.loss.abandon(loop) }
         if let gapTimer { loop.cancel(gapTimer) }
         disk?.abandon(loop)
     }
@@ -124,6 +125,8 @@ public final class Outbox {
     }
     /// Records in memory that the transport does not have.
     public var waitingCount: Int { records.waiting + replies.waiting + memory.waiting + backlog.waiting }
+    /// Replies in memory that are not settled, without those that never go to the disk.
+    public var pendingReplies: Int { replies.waiting + replies.handedOver - replies.volatile }
     /// Bytes of the payloads that are not settled.
     public var pendingBytes: Int {
         records.payloadBytes + replies.payloadBytes + memory.payloadBytes + backlog.payloadBytes
@@ -150,7 +153,9 @@ public final class Outbox {
     /// - Parameters:
     ///   - key: copied; may be empty.
     ///   - lane: `record` or `reply`.
-    ///   - durability: of this record's sensor, the same for all records of a key; `nil` is the outbox's own.
+    ///   - durability: of this record's sensor, the same for all records of a key; `nil` is the outbox's own. A reply
+    ///     with `memory` never goes to the disk, and is taken only while half of the replies' memory is free: for what
+    ///     the caller can say again later, as it is then.
     ///   - time: when it was sampled, for gaps; `nil` is now.
     ///   - maximumBytes: what the payload takes at most. Less may be written, and only that is kept.
     ///   - encode: writes the payload; must not call the outbox. A writer that has overflowed gives the record up.
@@ -161,6 +166,10 @@ public final class Outbox {
         time: WallTime? = nil, maximumBytes: Int, encode: (inout ByteWriter) -> Void
     ) -> Bool {
         var traits: RecordEntry.Traits = []
+        if lane == .reply, durability == .memory {
+            if replies.payloadBytes * 2 > replies.limit * table.slabSize { return false }
+            traits = .volatile
+        }
         if disk != nil, lane == .record, (durability ?? settings.durability) == .always { traits = .durable }
         return append(
             topic: topic, key: key, lane: lane == .record ? self.lane(durability) : lane, time: time, traits: traits,
@@ -221,7 +230,7 @@ public final class Outbox {
             traits: traits)
         if queue.lane == .reply { lastReply = nextSequence }
         nextSequence += 1
-        if let disk, queue.isStorable { noteAppended(disk, queue, traits) }
+        if let disk, queue.isStorable, !traits.contains(.volatile) { noteAppended(disk, queue, traits) }
         offerWaiting()
         return true
     }
@@ -258,28 +267,5 @@ public final class Outbox {
         if hasLoggedOversized { return }
         hasLoggedOversized = true
         log.error("a record of up to \(size) bytes was refused: at most \(table.largestRecord) fit (said once)")
-    }
-
-    /// One line when a lane begins to lose records, none for each.
-    private func noteLost(_ count: Int, _ queue: LaneQueue) {
-        if let lost = queue.lostSinceFull {
-            queue.lostSinceFull = lost + UInt64(count)
-            return
-        }
-        queue.lostSinceFull = UInt64(count)
-        let kilobytes = queue.limit * table.slabSize / 1_000
-        if queue.lane == .reply {
-            log.warning("outbox: \(kilobytes) kB of replies wait: new ones are refused")
-        } else {
-            let which = settings.whenFull == .dropNewest ? "newest" : "oldest"
-            log.warning("outbox: \(kilobytes) kB of records wait (max_memory): the \(which) are being dropped")
-        }
-    }
-
-    /// One line when an eighth of the lane is free again, so that the two lines do not alternate at the bound.
-    func noteRoom(_ queue: LaneQueue) {
-        guard let lost = queue.lostSinceFull, queue.slabCount <= queue.limit - max(queue.limit / 8, 1) else { return }
-        queue.lostSinceFull = nil
-        log.warning("outbox: room again; \(lost) \(queue.lane == .reply ? "replies" : "records") were dropped")
     }
 }

@@ -38,6 +38,9 @@ public struct OutboxSettings: Equatable, Sendable {
 
     /// The range of `max_memory` in bytes.
     public static var memoryRange: ClosedRange<Int64> { 128_000...256_000_000 }
+    /// The least `max_memory` in bytes where records go to a disk: one part of it is with the transport, one with the
+    /// disk's thread, one fills up, and pages of the backlog need another.
+    public static var leastMemoryWithDisk: Int { 256_000 }
     /// The range of `max_size` in bytes.
     public static var sizeRange: ClosedRange<Int64> { 1_000_000...64_000_000_000 }
 
@@ -53,12 +56,15 @@ public struct OutboxSettings: Equatable, Sendable {
     /// How long a record with `always` waits for others, to be one commit with them.
     public var commitEvery = Interval.milliseconds(200)
     public var drain = Drain.oldestFirst
-    /// Stored records a second; 0 for no limit.
+    /// Stored records a second, beside as many as come meanwhile where those queue up behind them (`oldestFirst`); 0 for
+    /// no limit.
     public var drainRate = 5_000
     /// Whether the positions of records go into transactions: then only telemetry has any, in ascending order.
     public var keepsPositions = false
     /// How times are written in records that tell of gaps; `nil` for no such records.
     public var gapTimestamp: TimestampFormat?
+    /// Topics that get no such records: of replies, and of states, whose latest record would be one.
+    public var topicsWithoutGaps: [String] = []
 
     public init(
         maxMemory: Int = 4_000_000, whenFull: WhenFull = .dropOldest, durability: Durability = .memory,

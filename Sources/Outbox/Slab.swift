@@ -26,6 +26,8 @@ struct RecordEntry {
         static let durable = Traits(rawValue: 1)
         /// Tells of records that are missing; is not told of itself when it is lost.
         static let gap = Traits(rawValue: 2)
+        /// Never goes to the disk, beside such that may.
+        static let volatile = Traits(rawValue: 4)
     }
 
     let sequence: UInt64

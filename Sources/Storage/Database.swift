@@ -36,6 +36,9 @@ public final class Database {
         /// Opens a file that is damaged, such as one that is shorter than it says, for reading what there is of it.
         /// Nothing is set up for writing.
         public var toleratesDamage = false
+        /// With `readOnly`: nobody writes it, as on a file system that nobody can write to. Without this such a file does not
+        /// open, for want of a place for the log. What a log has is not seen.
+        public var isUnchanging = false
         /// The VFS to stand on; `nil` for the system's. For tests.
         public var fileSystem: String?
 
@@ -96,9 +99,9 @@ public final class Database {
         case .create: flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
         }
         var handle: OpaquePointer?
-        let code = path.withCString {
-            sqlite3_open_v2($0, &handle, flags | SQLITE_OPEN_NOMUTEX, fileSystem.cName)
-        }
+        let name = settings.isUnchanging ? joined("file:", escaped(path), "?immutable=1") : path
+        let more = settings.isUnchanging ? SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI : SQLITE_OPEN_NOMUTEX
+        let code = name.withCString { sqlite3_open_v2($0, &handle, flags | more, fileSystem.cName) }
         guard code == SQLITE_OK, let handle else {
             let error = StorageError(
                 file: path, operation: "open", code: handle.map { sqlite3_extended_errcode($0) } ?? code,
@@ -107,6 +110,22 @@ public final class Database {
             throw error
         }
         return Opened(handle: handle, fileSystem: fileSystem)
+    }
+
+    /// As a part of a URI: https://www.sqlite.org/uri.html
+    private static func escaped(_ path: String) -> String {
+        var bytes: [UInt8] = []
+        for byte in path.utf8 {
+            switch byte {
+            case UInt8(ascii: "%"): bytes += Array("%25".utf8)
+            case UInt8(ascii: "?"): bytes += Array("%3f".utf8)
+            case UInt8(ascii: "#"): bytes += Array("%23".utf8)
+            default: bytes.append(byte)
+            }
+        }
+        // Two slashes at the beginning would make a host of what follows.
+        let prefix = bytes.starts(with: [47, 47]) ? "//" : ""
+        return prefix + String(decoding: bytes, as: UTF8.self)
     }
 
     deinit { sqlite3_close_v2(handle) }

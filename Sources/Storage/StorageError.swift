@@ -33,6 +33,8 @@ public struct StorageError: Error, Equatable, Sendable {
     public var isFull: Bool { primaryCode == SQLITE_FULL }
     /// The file or its file system does not let us write.
     public var isReadOnly: Bool { primaryCode == SQLITE_READONLY }
+    /// The file cannot be opened, or not all that belongs to it: made, where a file system lets nobody write.
+    public var isUnopenable: Bool { primaryCode == SQLITE_CANTOPEN }
     /// Another process holds a lock for longer than the busy timeout.
     public var isBusy: Bool { primaryCode == SQLITE_BUSY || primaryCode == SQLITE_LOCKED }
 

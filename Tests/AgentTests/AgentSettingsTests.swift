@@ -79,6 +79,7 @@ func decode(
         outbox.spillAfter = .seconds(5)
         outbox.maxSize = 64_000_000
         outbox.gapTimestamp = .seconds
+        outbox.topicsWithoutGaps = ["replies", "actuators"]
         #expect(settings.outbox == outbox)
         #expect(settings.usesDisk)
         #expect(settings.stopWithin == .seconds(5))
@@ -200,6 +201,20 @@ func decode(
         ].enumerated() where index < problems.count {
             #expect(problems[index].contains(part), "\(part): \(problems[index])")
         }
+    }
+
+    /// With a disk the memory has more parts.
+    @Test func memoryForADisk() {
+        func problems(_ outbox: String) -> [String] {
+            decode("node: a\nkafka: { all: { bootstrap.servers: b } }\noutbox: { \(outbox) }").problems
+        }
+        #expect(problems("max_memory: 128kB") == [])
+        #expect(problems("max_memory: 256kB, durability: spill") == [])
+        #expect(
+            problems("max_memory: 255kB, durability: spill") == [
+                "kedge.yaml:3:23: outbox.max_memory is 255kB, too little where records go to a disk, "
+                    + "expected at least 256kB, or durability: memory"
+            ])
     }
 
     @Test func nothingAtAll() {

@@ -143,7 +143,7 @@ import Testing
         // The actuator's state at the start, on, and off at the stop.
         #expect(
             try plant.wait {
-                sensors.records.count + states.records.count == Int(appended) && replies.records.count == 1
+                sensors.records.count == Int(appended) && states.records.count == 3 && replies.records.count == 1
             })
         #expect(states.records.map { $0.fields["cause"] as? String } == ["start", "command", "stop"])
         #expect(states.records.allSatisfy { $0.key == "pi-test/pump" })

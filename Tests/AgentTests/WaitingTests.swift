@@ -151,7 +151,7 @@ import Testing
         let file = try TemporaryFile("")
         let configuration = """
             sensors: [{ id: a, driver: sim, every: 1h }]
-            outbox: { path: "\(file.path)", max_memory: 200kB }
+            outbox: { path: "\(file.path)", max_memory: 256kB }
             stop_within: 3s
             """
         let plant = try Plant(

@@ -92,10 +92,38 @@ import Testing
         bench.transport.deliver()
         #expect(bench.lines.lines.count == 1)
         bench.transport.deliverAll()
+        // Nor is it said at once.
+        bench.loop.advance(by: .seconds(59))
+        #expect(bench.lines.lines.count == 1)
+        bench.loop.advance(by: .seconds(1))
         #expect(
             bench.lines.lines.dropFirst() == [
                 "warning: outbox: room again; \(bench.records.dropped) records were dropped"
             ])
+    }
+
+    /// A lane that is full twice a second.
+    @Test func twoLinesAMinuteAtMost() {
+        let bench = Bench(maxMemory: 128_000, room: 0)
+        var number = 0
+        for _ in 0..<360 {
+            for _ in 0..<600 {
+                bench.append(text(number))
+                number += 1
+            }
+            bench.makeRoom()
+            bench.transport.deliverAll()
+            bench.transport.room = 0
+            bench.loop.advance(by: .milliseconds(500))
+        }
+        bench.loop.advance(by: .seconds(60))
+        #expect(bench.lines.lines.count == 6)
+        // No record goes uncounted.
+        let said = bench.lines.lines.compactMap { line in
+            line.contains("room again") ? line.split(separator: " ").compactMap { Int($0) }.first : nil
+        }
+        #expect(said.reduce(0, +) == Int(bench.records.dropped))
+        #expect(bench.records.dropped > 50_000)
     }
 
     @Test func dropNewestSaysSoToo() {

@@ -105,6 +105,7 @@ final class Bench {
         bench.makeRoom()
         bench.transport.deliverAll()
         #expect(bench.append(text, lane: .reply))
+        bench.loop.advance(by: .seconds(60))
         #expect(bench.lines.lines.last == "warning: outbox: room again; 1 replies were dropped")
     }
 

@@ -67,6 +67,8 @@ public final class Disk {
     var toldGaps: [Gap] = []
     var hasGaps = false
     var isStopping = false
+    /// Until when a write that failed is tried again before the agent goes without it.
+    var stopDeadline = Instant(nanoseconds: 0)
     var onStored: (() -> Void)?
     /// Nothing is read back, so that `settle(through:)` may come first.
     var isDrainHeld = false
@@ -84,8 +86,8 @@ public final class Disk {
     var unreadable: UInt64 = 0
     /// How often it was silent.
     var silences: UInt64 = 0
-    /// Dropped since the line that said so; `nil` while there is room.
-    var lostSinceFull: UInt64?
+    /// Records dropped there, and what has been said of them.
+    let loss = LossNotice()
 
     // Timers.
     var commitTimer: TimerID?
@@ -96,12 +98,19 @@ public final class Disk {
     var answerTimer: TimerID?
     var drainTimer: TimerID?
     private var drainLeft = 0
+    /// Stored records that may go beside those, for as many live ones have come; what had come, and when.
+    private var drainCredit: UInt64 = 0
+    private var drainArrived: UInt64 = 0
+    private var drainAsked = Instant(nanoseconds: 0)
     /// Everything up to the first was appended one tick ago, up to the second two ticks ago.
     var spillMarks: (UInt64, UInt64) = (0, 0)
 
     /// How long the agent waits for the file before it goes on from memory.
     static var openPatience: Interval { .seconds(5) }
     static var retryPause: Interval { .seconds(10) }
+    /// The same at a stop, and for how long.
+    static var stopPause: Interval { .milliseconds(500) }
+    static var stopPatience: Interval { .seconds(8) }
     /// How long an answer may take before that is said: a worn card can need a second for an fsync.
     static var answerPatience: Interval { .seconds(5) }
     /// Deletions are batched for so long, or until there are so many.
@@ -109,6 +118,8 @@ public final class Disk {
     /// The same while a backlog is read back: after a crash it must not begin from the start again.
     static var drainPause: Interval { .milliseconds(250) }
     static var mostDeletions: Int64 { 2_000 }
+    /// A drain that has stood still for longer begins anew.
+    static var drainMemory: Interval { .seconds(1) }
     /// Records with `always` that are committed without waiting for the time.
     static var commitCount: Int { 256 }
 
@@ -125,11 +136,27 @@ public final class Disk {
     }
 
     var isOpening: Bool { phase == .opening }
+    /// Whether the gaps that the file notes may be told: not as long as something is on the disk alone, behind which that
+    /// would wait anyway, and where room might be made of it, too.
+    var mayTellGaps: Bool { hasGaps && !loss.isLosing && backlog.isEmpty }
     /// Whether a record with `always` waits for the disk: not while there is none.
     var isWaitedFor: Bool { phase == .opening || phase == .up && !hasSaidDown }
 
     /// Whether a write or the opening has failed, and none has succeeded since.
     var isDown: Bool { phase == .down || (phase == .up && hasSaidDown) }
+
+    /// Whether what is on the disk alone may not be had for long: what is in memory would wait for nothing.
+    /// - Parameter keepsPositions: what is stored would go without its position then, and after a crash again: not while
+    ///   the disk is only slow.
+    func givesNothing(keepsPositions: Bool) -> Bool {
+        silentSince != nil && !keepsPositions || isDown && hasFailedReading
+    }
+
+    /// Whether live records go ahead of stored ones for want of room: with a disk that takes none of them they would be
+    /// dropped otherwise, and lost is worse than late.
+    func isPassed(by live: LaneQueue, keepsPositions: Bool) -> Bool {
+        live.isUnderPressure && (isDown || silentSince != nil && !keepsPositions)
+    }
 
     /// The lowest position that is on the disk alone; `Int64.max` when everything is in memory.
     var lowestOnDisk: Int64 { min(backlog.lowest, lowestReading) }
@@ -147,9 +174,18 @@ public final class Disk {
     /// Whether one more stored record may be offered now.
     /// - Parameters:
     ///   - rate: records a second; 0 for no limit.
+    ///   - arrived: records that have come so far and wait behind the stored ones. As many as come while the backlog is
+    ///     drained may go beside the rate: it would never end otherwise where more come than the rate lets go.
     ///   - again: called when there is allowance again, after `false`.
-    func takeDrainAllowance(_ rate: Int, _ loop: any Loop, _ again: @escaping () -> Void) -> Bool {
+    func takeDrainAllowance(
+        _ rate: Int, arrived: UInt64, _ loop: any Loop, _ again: @escaping () -> Void
+    ) -> Bool {
         if rate == 0 { return true }
+        // What came while nothing could be sent is backlog.
+        let now = loop.time.now
+        drainCredit = now - drainAsked <= Self.drainMemory ? drainCredit + (arrived - drainArrived) : 0
+        drainArrived = arrived
+        drainAsked = now
         if drainTimer == nil {
             drainLeft = max(rate / 10, 1)
             drainTimer = loop.after(.milliseconds(rate < 10 ? Int64(1_000 / rate) : 100)) { [unowned(unsafe) self] in
@@ -157,14 +193,20 @@ public final class Disk {
                 again()
             }
         }
-        if drainLeft == 0 { return false }
-        drainLeft -= 1
+        if drainLeft > 0 {
+            drainLeft -= 1
+        } else if drainCredit > 0 {
+            drainCredit -= 1
+        } else {
+            return false
+        }
         return true
     }
 
     /// No timer and no completion of this disk does anything from here on.
     func abandon(_ loop: any Loop) {
         phase = .closed
+        loss.abandon(loop)
         for timer in [commitTimer, deletionTimer, spillTimer, retryTimer, openTimer, answerTimer, drainTimer] {
             if let timer { loop.cancel(timer) }
         }

@@ -56,8 +56,13 @@ final class DiskRequest {
     var readBytes = 0
     /// The page was full before this position; `nil` when everything wanted was read.
     var unreadFrom: Int64?
-    /// Records that did not agree with their checksum, or that no slab can hold.
-    var unreadable: [Int64] = []
+    /// Records that did not agree with their checksum, and when the one before the first of them was sampled.
+    var unreadable = 0
+    var unreadableAfter: WallTime?
+    /// Records that no slab can hold.
+    var oversized = 0
+    /// Either kind has left the file, and there may be gaps for them.
+    var hasNewGaps = false
     var usedBytes: Int64 = 0
     var count: Int64 = 0
     var written = WriteCounters()

@@ -8,6 +8,8 @@ final class DiskThread {
     private let maxSize: Int64
     private let fileSystem: String?
     private var file: OutboxFile?
+    /// The file was opened for reading only, or turned out to be: before something is written it is opened anew.
+    private var isReadOnly = false
     /// Held from before the file is opened until it is closed for good.
     private var lock: FileLock?
     /// What connections that are closed have written.
@@ -55,6 +57,7 @@ final class DiskThread {
             if request.takesGaps { request.gaps = try file.gaps() }
         } catch {
             if error.isDamage { throw error }
+            if error.isReadOnly { isReadOnly = true }
             request.failure = error
         }
     }
@@ -73,14 +76,16 @@ final class DiskThread {
         before = written
         checkpointed = 0
         file = nil
+        isReadOnly = false
     }
 
     private func openFile(_ request: DiskRequest) throws(StorageError) -> OutboxFile {
-        if let file { return file }
+        if let file {
+            if !isReadOnly || !request.writes { return file }
+            close()
+        }
         if lock == nil { lock = try FileLock.take(path, setting: "outbox.path") }
-        let opened = try OutboxFile.openOrRecover(
-            path, maxSize: maxSize, at: request.wallTime, known: request.known, fileSystem: fileSystem,
-            written: before)
+        let opened = try openOrRecover(request)
         let state = try opened.file.state()
         // Whose names and positions would be others'.
         guard request.known.identity.utf8.isEmpty || sameBytes(state.identity, request.known.identity) else {
@@ -92,6 +97,31 @@ final class DiskThread {
         request.state = state
         request.allNames = opened.file.names.entries
         return opened.file
+    }
+
+    /// Opens the file for reading alone where that is all that can be had.
+    private func openOrRecover(
+        _ request: DiskRequest
+    ) throws(StorageError) -> (file: OutboxFile, recovery: OutboxRecovery?) {
+        do throws(StorageError) {
+            return try OutboxFile.openOrRecover(
+                path, maxSize: maxSize, at: request.wallTime, known: request.known, fileSystem: fileSystem,
+                written: before)
+        } catch let failure {
+            // A log would have to be read, too.
+            guard failure.isReadOnly || failure.isUnopenable, OutboxFile.exists(path), !OutboxFile.exists(path + "-wal")
+            else { throw failure }
+            let file: OutboxFile
+            do throws(StorageError) {
+                file = try OutboxFile.open(
+                    path, access: .readOnly, isUnchanging: true, fileSystem: fileSystem, written: before)
+            } catch {
+                throw failure
+            }
+            isReadOnly = true
+            request.failure = failure
+            return (file, nil)
+        }
     }
 
     /// The file turned out to be damaged: what can be read of it takes its place, and the request is made again.
@@ -130,16 +160,25 @@ final class DiskThread {
         let table = request.table
         var count = 0
         var used = 0
+        // From one good record to the next: what is between them was sampled in between.
+        var last: WallTime?
+        var oversized: [Int64] = []
+        var damaged: [Int64] = []
         for range in request.wanted {
             var isPageFull = false
             try file.read(
-                from: range.first, through: range.last, damaged: { request.unreadable.append($0) },
+                from: range.first, through: range.last,
+                damaged: {
+                    if damaged.isEmpty { request.unreadableAfter = last }
+                    damaged.append($0)
+                },
                 { record in
                     let isEarlier = !sameBytes(record.origin, request.origin)
                     let growth = isEarlier ? UnsyncedRecord.growth : 0
                     let size = record.payload.count + growth + record.key.count
                     if size > table.largestRecord || record.key.count > Int(UInt16.max) {
-                        request.unreadable.append(record.position)
+                        oversized.append(record.position)
+                        last = record.time
                         return true
                     }
                     let room = table.slabSize - used - (count + 1) * RecordEntry.stride
@@ -150,13 +189,32 @@ final class DiskThread {
                     }
                     used += copy(record, isEarlier, to: page, at: used, table.entry(count, in: page))
                     count += 1
+                    last = record.time
                     return true
                 })
             if isPageFull { break }
         }
         request.isRead = true
+        if !oversized.isEmpty || !damaged.isEmpty { leaveOut(oversized, damaged, request, file) }
         request.readCount = count
         request.readBytes = used
+    }
+
+    /// Records that no slab can hold, or that are not what was appended, become gaps, in one transaction. If that fails
+    /// they stay where they are, for the next start.
+    private func leaveOut(_ oversized: [Int64], _ damaged: [Int64], _ request: DiskRequest, _ file: OutboxFile) {
+        request.unreadable = damaged.count
+        do throws(StorageError) {
+            try file.commit { () throws(StorageError) in
+                var count = try file.leaveOut(damaged)
+                for position in oversized {
+                    count += try file.drop(PositionRanges.Range(first: position, last: position))
+                }
+                try file.noteChange(count: -Int64(count), next: 0, written: written)
+            }
+            request.oversized = oversized.count
+            request.hasNewGaps = true
+        } catch {}
     }
 
     /// - Parameter isEarlier: whether an earlier start took it: a clock that was not known then never will be.

@@ -31,6 +31,23 @@ struct GapLedger {
 
     mutating func removeAll() { gaps = [] }
 
+    /// What a record that does not agree with its checksum says of itself is believed as far as the sound ones around it,
+    /// which are these, bear it out: its key is one of theirs, and it was sampled when they were.
+    /// - Returns: it as a gap; `nil` when its key is none of theirs.
+    func gap(topic: Int, key: UnsafeRawBufferPointer, time: Int64) -> Gap? {
+        for gap in gaps where gap.topic == topic && sameBytes(gap.key, key) {
+            var first = gap.first
+            var last = gap.last
+            for other in gaps {
+                first = min(first, other.first)
+                last = max(last, other.last)
+            }
+            let time = min(max(time, first), last)
+            return Gap(topic: topic, key: gap.key, count: 1, first: time, last: time)
+        }
+        return nil
+    }
+
     private func sameBytes(_ left: [UInt8], _ right: UnsafeRawBufferPointer) -> Bool {
         if left.count != right.count { return false }
         for index in 0..<left.count where left[index] != right[index] { return false }
@@ -46,12 +63,14 @@ extension OutboxFile {
         var ledger = GapLedger()
         // Place of each key in its turn.
         var turns = GapLedger()
+        var sound = GapLedger()
         var doomed = PositionRanges()
         var damaged: [Int64] = []
         try read(
             from: range.first, through: range.last, damaged: { damaged.append($0) },
             { record in
                 let time = record.time.milliseconds
+                sound.add(topic: record.topicNumber, key: record.key, first: time, last: time)
                 if let every {
                     turns.add(topic: record.topicNumber, key: record.key, first: 0, last: 0)
                     for turn in turns.gaps
@@ -63,11 +82,47 @@ extension OutboxFile {
                 doomed.insert(record.position)
                 return true
             })
+        try note(damaged, among: sound)
         for position in damaged { doomed.insert(position) }
         var count = 0
         for range in doomed.ranges { count += try delete(range) }
         for gap in ledger.gaps { try note(gap) }
         return count
+    }
+
+    /// Deletes records that do not agree with their checksum. Those whose key is known from records around them become gaps.
+    /// - Parameter positions: in ascending order, from one page.
+    /// - Returns: how many were deleted.
+    func leaveOut(_ positions: [Int64]) throws(StorageError) -> Int {
+        guard let first = positions.first, let last = positions.last else { return 0 }
+        var sound = GapLedger()
+        try read(from: first - Self.neighbours, through: last + Self.neighbours) { record in
+            let time = record.time.milliseconds
+            sound.add(topic: record.topicNumber, key: record.key, first: time, last: time)
+            return true
+        }
+        try note(positions, among: sound)
+        var count = 0
+        for position in positions { count += try delete(PositionRanges.Range(first: position, last: position)) }
+        return count
+    }
+
+    /// Records before and behind one that are asked for its key.
+    private static var neighbours: Int64 { 1_000 }
+
+    private func note(_ damaged: [Int64], among sound: GapLedger) throws(StorageError) {
+        if damaged.isEmpty { return }
+        let query = try database.prepare("SELECT topic,key,time FROM records WHERE position=?")
+        for position in damaged {
+            try query.bind(1, position)
+            var gap: Gap?
+            if try query.step() {
+                gap = sound.gap(
+                    topic: Int(truncatingIfNeeded: query.integer(0)), key: query.bytes(1), time: query.integer(2))
+            }
+            query.reset()
+            if let gap { try note(gap) }
+        }
     }
 
     /// Adds to what is missing of a key.

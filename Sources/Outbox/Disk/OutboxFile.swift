@@ -82,15 +82,17 @@ public final class OutboxFile {
 
     /// Opens, and with `.create` makes, the file.
     /// - Parameters:
+    ///   - isUnchanging: with `readOnly`, as `Database.Settings.isUnchanging`.
     ///   - maxSize: the most bytes that it may have; no limit when 0.
     ///   - written: what `state` of this file knows of already, of what this process has written.
     /// - Throws: `StorageError`; one with `isDamage` for a file that is to be recovered from.
     public static func open(
-        _ path: String, access: Database.Access, maxSize: Int64 = 0, fileSystem: String? = nil,
-        written: WriteCounters = WriteCounters()
+        _ path: String, access: Database.Access, isUnchanging: Bool = false, maxSize: Int64 = 0,
+        fileSystem: String? = nil, written: WriteCounters = WriteCounters()
     ) throws(StorageError) -> OutboxFile {
         var settings = Database.Settings()
         settings.access = access
+        settings.isUnchanging = isUnchanging
         settings.maxSize = maxSize
         settings.fileSystem = fileSystem
         let database = try Database(path, settings)

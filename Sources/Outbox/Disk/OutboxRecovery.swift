@@ -11,6 +11,10 @@ public struct OutboxRecovery: Sendable {
     public var recovered: Int64 = 0
     /// Records that did not agree with their checksum.
     public var damaged: Int64 = 0
+    /// Records that are missing, by the file's own count; `nil` where that cannot be read.
+    public var lost: Int64?
+    /// When the last record before the first missing one was sampled.
+    public var lostAfter: WallTime?
     /// Whether it is still the same outbox to whoever has kept a position of it.
     public var isIdentityKept = false
 }

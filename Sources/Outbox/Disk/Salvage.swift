@@ -10,6 +10,11 @@ final class Salvage {
     private let target: OutboxFile
     private let fileSystem: String?
     private var result = OutboxRecovery()
+    /// When the last record before the first loss was sampled; and whether there was one.
+    private var lastTime: WallTime?
+    private var hasLost = false
+    /// Records that the file had, as it says itself.
+    private var count: Int64?
     private var names: DiskNames
     /// Of the file that is read, where they are known.
     private var identity: String?
@@ -43,11 +48,20 @@ final class Salvage {
             try target.database.checkpoint(truncating: true)
             if FirstPage.copy(path, with: target.path, to: patched), let source = open(patched) {
                 result.damaged = 0
+                hasLost = false
                 try copy(from: source)
             }
         }
         try conclude()
+        result.lost = count.map { max($0 - result.recovered, result.damaged) }
+        if !hasLost { result.lostAfter = lastTime }
         return result
+    }
+
+    /// Something could not be read here.
+    private func noteLoss() {
+        if !hasLost { result.lostAfter = lastTime }
+        hasLost = true
     }
 
     /// The records have kept their positions, so whoever has delivered all up to one means the same records: it is the same
@@ -107,6 +121,11 @@ final class Salvage {
             last = max(last, try source.number("SELECT max(position) FROM records"))
             last = min(last, OutboxFile.highestPosition)
         }
+        attempt { () throws(StorageError) in
+            let number = try source.number("SELECT count FROM state WHERE id=1")
+            // It may be damaged, too: there are no more records than positions.
+            if number > 0, number <= last { count = number }
+        }
         let kept = names
         try target.commit { () throws(StorageError) in
             for entry in kept.entries where entry.number > 0 && entry.number <= DiskNames.largest {
@@ -125,6 +144,7 @@ final class Salvage {
                 step = Self.step
             } else {
                 // Nothing to be had here: look further on.
+                noteLoss()
                 failures += 1
                 if failures > Self.patience { step = min(step * 2, 1 << 40) }
                 if from == Int64.min { from = 0 }
@@ -156,6 +176,8 @@ final class Salvage {
         var isDone = false
         var damaged: Int64 = 0
         var copied = 0
+        var sound = GapLedger()
+        var doubtful: [Gap] = []
         try target.commit { () throws(StorageError) in
             var failure: StorageError?
             do throws(StorageError) {
@@ -171,11 +193,18 @@ final class Salvage {
                     reached = query.integer(0)
                     guard let item = item(query) else {
                         damaged += 1
+                        noteLoss()
+                        doubtful.append(
+                            Gap(
+                                topic: Int(truncatingIfNeeded: query.integer(4)), key: Array(query.bytes(5)), count: 1,
+                                first: query.integer(3), last: query.integer(3)))
                         continue
                     }
                     do throws(StorageError) {
                         try target.insert(item)
                         copied += 1
+                        sound.add(topic: item.topic, key: item.key, first: item.time, last: item.time)
+                        lastTime = WallTime(nanoseconds: item.time &* 1_000_000)
                         highest = max(highest, item.position)
                     } catch let error {
                         // The target's, not the source's.
@@ -188,6 +217,10 @@ final class Salvage {
                 isDone = false
             }
             if let failure { throw failure }
+            for gap in doubtful {
+                let told = gap.key.withUnsafeBytes { sound.gap(topic: gap.topic, key: $0, time: gap.first) }
+                if let told { try target.note(told) }
+            }
             try target.noteChange(count: Int64(copied), next: highest + 1)
         }
         result.recovered += Int64(copied)

@@ -78,6 +78,26 @@ import Testing
         #expect(said("error: ").count == 2)
     }
 
+    /// Nor does what may be sent without it wait behind what is on it.
+    @Test func aDiskThatDoesNotAnswerHoldsUpNoLiveRecords() {
+        let folder = Folder()
+        do {
+            let bench = DiskBench(folder, room: 0)
+            for number in 0..<2_000 { bench.append("\(number) " + String(repeating: "x", count: 200)) }
+            bench.stop()
+        }
+        let bench = DiskBench(folder, boot: "b2")
+        let first = bench.transport.log.count
+        bench.transport.deliverAll()
+        bench.append("live")
+        bench.loop.advance(by: .milliseconds(4_900))
+        bench.transport.deliverAll()
+        #expect(bench.transport.log.count == first)
+        bench.loop.advance(by: .milliseconds(200))
+        #expect(bench.transport.log.dropFirst(first) == ["live"])
+        #expect(bench.status.state == .silent)
+    }
+
     /// kill -9 at any moment: what was offered is on the disk or was acknowledged.
     @Test func nothingThatWasSentIsLost() throws {
         let folder = Folder()

@@ -137,7 +137,32 @@ import Testing
         bench.append("new")
         bench.pass(.seconds(1))
         #expect(bench.outbox.storeIdentity == identity)
+        // Page 21 has a part of the records; those before it were sampled at the loop's beginning.
+        let line = bench.lines.lines.first { $0.contains("were recovered from it; ") } ?? ""
+        let numbers = line.split(separator: " ").compactMap { Int($0) }
+        #expect(numbers.count == 2 && numbers.reduce(0, +) == 600 && (numbers.last ?? 0) > 5, "\(line)")
+        #expect(line.hasSuffix(" were not, the first of them sampled after 2026-11-20T16:52:02.000Z"))
         #expect(bench.transport.held.last?.position ?? 0 > 600)
+    }
+
+    /// Of what a recovery finds and cannot believe, the sensor is told where sound rows have it, too.
+    @Test func whatARecoveryDoesNotBelieveIsAGap() throws {
+        let bench = DiskBench(room: 0)
+        bench.append(0..<20)
+        bench.stop()
+        do {
+            let database = try Database(bench.path)
+            try database.execute("UPDATE records SET payload=CAST('zz' AS BLOB) WHERE position IN(7,12,13)")
+            try database.execute("UPDATE records SET key=CAST('zz' AS BLOB) WHERE position=17")
+        }
+        let copy = bench.folder.file("copy.db")
+        let recovery = try OutboxFile.recover(bench.path, to: copy)
+        #expect(recovery.recovered == 16)
+        #expect(recovery.damaged == 4)
+        #expect(recovery.lost == 4)
+        let gaps = try OutboxFile.open(copy, access: .readOnly).gaps()
+        #expect(gaps.map { String(decoding: $0.key, as: UTF8.self) } == ["k1", "k2"])
+        #expect(gaps.map(\.count) == [2, 1])
     }
 
     @Test func anothersDatabaseIsLeftAlone() throws {

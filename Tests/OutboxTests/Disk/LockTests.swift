@@ -28,6 +28,20 @@ import Testing
         #expect(second.transport.log.suffix(10) == (0..<10).map { "\($0)" }[...])
     }
 
+    /// A stop within the 10 s after which it would be tried again.
+    @Test func aStopTriesAFileThatDidNotOpen() throws {
+        let folder = Folder()
+        let first = DiskBench(folder)
+        let second = DiskBench(folder, boot: "b2", room: 0)
+        second.append(0..<10)
+        second.pass(.seconds(1))
+        #expect(second.status.state == .down)
+        first.stop()
+        second.stop()
+        #expect(second.outbox.unstoredCount == 0)
+        #expect(try second.stored().count == 10)
+    }
+
     /// Whoever waits for the file, to learn where its positions stand, hears that there is none for now.
     @Test func aFileThatCannotBeHadIsSaid() {
         let folder = Folder()

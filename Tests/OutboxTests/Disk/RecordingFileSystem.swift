@@ -17,6 +17,8 @@ final class RecordingFileSystem: @unchecked Sendable {
     nonisolated(unsafe) static var failure: Int32 = 0
     /// Reads do, too, with this one.
     nonisolated(unsafe) static var readFailure: Int32 = 0
+    /// Files are opened for reading alone and none are made, as on a card that is mounted read-only.
+    nonisolated(unsafe) static var isReadOnly = false
     nonisolated(unsafe) private static var below: UnsafeMutablePointer<sqlite3_vfs>?
     nonisolated(unsafe) private static var originals: [UnsafeRawPointer: UnsafePointer<sqlite3_io_methods>] = [:]
     nonisolated(unsafe) private static var tables: [UnsafeRawPointer: UnsafePointer<sqlite3_io_methods>] = [:]
@@ -36,6 +38,10 @@ final class RecordingFileSystem: @unchecked Sendable {
             guard let below = RecordingFileSystem.below, let file else { return SQLITE_ERROR }
             if RecordingFileSystem.failure != 0, flags & SQLITE_OPEN_CREATE != 0, flags & SQLITE_OPEN_MAIN_DB == 0 {
                 return RecordingFileSystem.failure
+            }
+            var flags = flags
+            if RecordingFileSystem.isReadOnly {
+                flags = flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) | SQLITE_OPEN_READONLY
             }
             let result = below.pointee.xOpen(below, name, file, flags, granted)
             if result == SQLITE_OK, let name { RecordingFileSystem.wrap(file, String(cString: name)) }
