@@ -82,11 +82,11 @@ import Testing
         plant.agent.start()
         #expect(try plant.wait { plant.receiving.contains("commands.pi-test") })
         plant.cluster.setError(6, ofTopic: "replies")
-        for index in 0..<600 { try plant.send("garbage \(index)") }
+        for index in 0..<900 { try plant.send("garbage \(index)") }
         try plant.send(#"{"id":"one","actuator":"pump","value":1}"#)
         #expect(try plant.wait { plant.pumpLevels.last == true })
         plant.cluster.setError(0, ofTopic: "replies")
-        let wanted = Set((0..<600).map { "commands.pi-test/0/\($0)" } + ["one"])
+        let wanted = Set((0..<900).map { "commands.pi-test/0/\($0)" } + ["one"])
         #expect(try plant.wait { Set(replies.records.map { $0.key }) == wanted })
         #expect(!plant.lines("are read again").isEmpty)
         #expect(plant.pumpLevels.filter { $0 == true }.count == 1)
