@@ -670,12 +670,12 @@ END
     echo $! >>"$folder/left"
     guest 'kedge check /tmp/ticks.yaml && { kedge run /tmp/ticks.yaml >/tmp/agent.log 2>&1 & } && echo $! >/tmp/agent'
     guest 'until_true says "taking commands from commands" || { cat /tmp/agent.log; exit 1; }'
-    tick 40
-    for step in 3600 -3600 315360000 -315360000 -315360000 315360000; do
+    tick 10
+    for step in 3600 -3600 315360000 -315360000; do
         begun=$(guest 'cut -d " " -f 1 /proc/uptime')
         taken=$(wc -l <"$folder/ticks")
         guest "date -u -s @\$((\$(date +%s) + $step)) >/dev/null"
-        tick 40
+        tick 30
         # 29 samples in a second: a storm after a step would have more, a standstill less.
         awk -v begun="$begun" -v now="$(guest 'cut -d " " -f 1 /proc/uptime')" -v count=$(($(wc -l <"$folder/ticks") - taken)) \
             'BEGIN { rate = count / (now - begun); if (rate > 60 || rate < 10) { print "samples per second: " rate; exit 1 } }'
