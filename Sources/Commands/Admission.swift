@@ -20,6 +20,9 @@ struct Refusal {
     var isAnonymous = false
     /// It is the clock's: the same message may be admitted later.
     var isPassing = false
+
+    /// The same message at another time would not be refused so.
+    var isOfTime: Bool { isPassing || status == .expired }
 }
 
 /// Decides whether a command is carried out: the one place that says what is checked, and in which order. The first
@@ -30,6 +33,7 @@ struct Refusal {
 ///  3. *Signed*, where there are keys: `Keyring`. rejected
 ///  4. *Fresh*: not past `expires`, not older than `max_age`, not from the future. expired, or rejected where that cannot
 ///     be known. Asked again when the claim is on the disk, and when the actuator's turn has come.
+///     Not asked of a message that is read again (after a crash, say) and whose claim is known: that is step 5's.
 ///  5. *New*: the id was not seen before. duplicate. From here on it is remembered, whatever comes of the command, and so
 ///     it is where only this node's clock stood in the way. rejected when there is no room to remember it.
 ///  6. *Possible*: the actuators take the values. rejected

@@ -162,10 +162,11 @@ final class ClaimStore {
     /// - Parameters:
     ///   - until: until when it must be remembered, in milliseconds since 1970.
     ///   - ticket: its message's.
+    ///   - isAnswered: `answer` follows at once, and goes with the same write.
     ///   - done: called when it is on the disk (`true`), or cannot be brought there.
     func claim(
         _ id: String, actuator: String?, at place: ClaimList.Place, until: Int64, ticket: OffsetLedger.Ticket,
-        _ done: @escaping (ClaimList.Claim, Bool) -> Void
+        isAnswered: Bool = false, _ done: @escaping (ClaimList.Claim, Bool) -> Void
     ) -> ClaimList.Claim {
         let claim = list.add(
             id, actuator: actuator, at: place, until: until, loop.time,
@@ -184,7 +185,7 @@ final class ClaimStore {
                 sequence: claim.sequence, id: id, actuator: actuator, topic: place.topic, partition: place.partition,
                 offset: place.offset, timestamp: place.timestamp, until: until))
         append { done(claim, $0) }
-        write()
+        if !isAnswered { write() }
         return claim
     }
 

@@ -165,11 +165,19 @@ public final class CommandProcessor {
         let candidate = Candidate(
             command: command, id: command.id ?? place.name, place: place, timestamp: timestampMilliseconds)
         let refusal = admission.refusal(of: candidate, payload: payload, signature: signature)
-        if let refusal, !refusal.isPassing || !mayClaim(candidate) {
+        if let refusal, refusal.isOfTime, let claim = readAgain(candidate) {
+            repeated(claim, ticket)
+        } else if let refusal, !refusal.isPassing || !mayClaim(candidate) {
             refuse(candidate.id, command.actuator, refusal, ticket)
         } else {
             admit(candidate, refusal, ticket)
         }
+    }
+
+    /// What this same message made, before a crash or another member of the group left its offset uncommitted: that it has
+    /// grown old meanwhile must not contradict the reply that it got.
+    private func readAgain(_ candidate: Candidate) -> ClaimList.Claim? {
+        store.list.isPassed(candidate.place) ? store.list.find(candidate.id) : nil
     }
 
     /// Whether it is new, and there is a place where what comes of it is kept.
@@ -210,7 +218,8 @@ public final class CommandProcessor {
             }
         }
         if let refusal {
-            let claim = keep(candidate, ticket) { [self] claim, isKept in noteKept(claim, isKept) }
+            // With one write: a crash between two would leave the outcome of what was never done unknown.
+            let claim = keep(candidate, ticket, isAnswered: true) { [self] claim, isKept in noteKept(claim, isKept) }
             answer(claim, refusal.status, refusal.reason, nil)
             return
         }
@@ -219,11 +228,12 @@ public final class CommandProcessor {
     }
 
     private func keep(
-        _ candidate: Candidate, _ ticket: OffsetLedger.Ticket, _ done: @escaping (ClaimList.Claim, Bool) -> Void
+        _ candidate: Candidate, _ ticket: OffsetLedger.Ticket, isAnswered: Bool = false,
+        _ done: @escaping (ClaimList.Claim, Bool) -> Void
     ) -> ClaimList.Claim {
         store.claim(
             candidate.id, actuator: candidate.command.actuator, at: candidate.place,
-            until: admission.memory(of: candidate), ticket: ticket, done)
+            until: admission.memory(of: candidate), ticket: ticket, isAnswered: isAnswered, done)
     }
 
     /// A claim on the disk will be answered, also after a crash; a message without one comes again until it has been.

@@ -59,6 +59,7 @@ import Testing
             #expect(finals.count == 1, "\(step): \(finals.map { String(decoding: $0, as: UTF8.self) })")
             let reply = String(decoding: finals.first ?? [], as: UTF8.self)
             if reply.contains("unknown outcome") {
+                #expect(!command.contains("7"), "nothing was ever to be done: \(step)")
                 // It is the truth: the claim was kept, and the answer was not.
                 #expect(reply.contains(#""status":"failed""#))
                 #expect(all == moved, "\(step)")
@@ -68,6 +69,23 @@ import Testing
                 #expect(all.isEmpty, "\(step)")
             }
         }
+    }
+
+    /// Its offset was not committed, and it is too old by now: what its sender has heard stays true.
+    @Test func aMessageThatIsReadAgainWhenItIsOldIsNotContradicted() throws {
+        let world = World()
+        world.send(#"{"id":"a","actuator":"pump","value":1}"#, id: "a")
+        var life = try life(world)
+        life.settle()
+        life.mortality.isDead = true
+        world.committed = 0
+        world.loop.advance(by: .seconds(3_600))
+        life = try self.life(world)
+        life.settle()
+        #expect(world.driven.filter { $0.value == .integer(1) }.count == 1)
+        let replies = try #require(world.delivered["a"])
+        #expect(replies.map { $0.status } == [.done, .duplicate])
+        #expect(replies[1].first == encoded(replies[0]))
     }
 
     /// As above, with a second command behind the first, whose commit must not cover it.

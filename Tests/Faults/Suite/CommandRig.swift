@@ -59,6 +59,8 @@ final class CommandRig: @unchecked Sendable {
               producer: { linger.ms: 5, retry.backoff.ms: 20 }
               consumer: { session.timeout.ms: 2000, heartbeat.interval.ms: 100 }
             outbox: { durability: \(durability.rawValue)\(outbox) }
+            # Otherwise nothing that expires would be carried out where nobody synchronises the clock.
+            clock: trust
             commands: { path: "\(claims)", max_age: 1h }
             actuators:
               - { id: dial, driver: pwm, chip: "\(folder)/chip", channel: 0, period: 1ms, min: 0, max: 1000000, safe: 0 }
