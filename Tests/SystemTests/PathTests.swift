@@ -188,8 +188,8 @@ func freePort() throws -> Int {
         #expect(summary.contains(" slots missed, "), "\(summary)")
     }
 
-    /// A plugin is a library in a folder `sasl2`; librdkafka's SASL library itself is `libsasl2`.
-    @Test func anAgentLoadsNoPluginsThatItDoesNotUse() throws {
+    /// What a file of /proc/PID says of an agent that is connected, which then stops in an orderly way.
+    private func told(of name: String) throws -> String {
         let broker = try BrokerProcess()
         let folder = try TemporaryFolder()
         let configuration = try folder.file(
@@ -203,33 +203,25 @@ func freePort() throws -> Int {
         let agent = try KedgeProcess(["run", configuration])
         try agent.errorLine(with: "connected")
         // Of a file without a size Foundation's contentsOfFile reads a part only.
-        let file = try #require(FileHandle(forReadingAtPath: "/proc/\(agent.identifier)/maps"))
-        let maps = String(decoding: file.readDataToEndOfFile(), as: UTF8.self)
+        let file = try #require(FileHandle(forReadingAtPath: "/proc/\(agent.identifier)/\(name)"))
+        let text = String(decoding: file.readDataToEndOfFile(), as: UTF8.self)
+        #expect(try agent.stop() == 0)
+        return text
+    }
+
+    /// A plugin is a library in a folder `sasl2`; librdkafka's SASL library itself is `libsasl2`.
+    @Test func anAgentLoadsNoPluginsThatItDoesNotUse() throws {
+        let maps = try told(of: "maps")
         #expect(maps.contains("/libsasl2.so"))
         #expect(!maps.contains("/sasl2/"))
-        #expect(try agent.stop() == 0)
     }
 
     /// What the guard does when it rings is tested in PlatformTests; here, that a running agent has one.
     @Test func theAgentHasAnAlarmThatEndsAStandstill() throws {
-        let broker = try BrokerProcess()
-        let folder = try TemporaryFolder()
-        let configuration = try folder.file(
-            "kedge.yaml",
-            """
-            node: pi-01
-            kafka: { all: { bootstrap.servers: "\(broker.bootstrap)" } }
-            sensors:
-              - { id: count, driver: sim, every: 1s }
-            """)
-        let agent = try KedgeProcess(["run", configuration])
-        try agent.errorLine(with: "connected")
-        let file = try #require(FileHandle(forReadingAtPath: "/proc/\(agent.identifier)/status"))
-        let status = String(decoding: file.readDataToEndOfFile(), as: UTF8.self)
+        let status = try told(of: "status")
         let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("SigCgt:") })
         let caught = try #require(UInt64(line.split(separator: "\t")[1], radix: 16))
         #expect(caught & 1 << (UInt64(SIGALRM) - 1) != 0)
-        #expect(try agent.stop() == 0)
     }
 
     @Test func whatIsLeftAtTheStopIsToldByTheExitCode() throws {

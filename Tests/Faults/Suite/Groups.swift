@@ -91,21 +91,10 @@ extension Requests {
         _ = try reader.integer(Int64.self)
         // Without a generation it is no member's, but an administrator's.
         let code = denial ?? (generation < 0 ? .none : broker.group(name).check(member, generation))
-        let count = try reader.integer(Int32.self)
-        writer.write(count)
-        for _ in 0..<count {
-            let topic = try reader.string()
-            writer.write(topic)
-            let parts = try reader.integer(Int32.self)
-            writer.write(parts)
-            for _ in 0..<parts {
-                let partition = try reader.integer(Int32.self)
-                let value = Broker.GroupOffset(offset: try reader.integer(Int64.self), metadata: try reader.string())
-                let place = Broker.Place(topic: topic, partition: partition)
-                if code == .none { broker.commit(value, of: Broker.OffsetKey(group: name, place: place)) }
-                writer.write(partition)
-                writer.write(code.rawValue)
-            }
+        try eachPartition(&reader, &writer) { reader, writer, place in
+            let value = Broker.GroupOffset(offset: try reader.integer(Int64.self), metadata: try reader.string())
+            if code == .none { broker.commit(value, of: Broker.OffsetKey(group: name, place: place)) }
+            writer.write(code.rawValue)
         }
     }
 }

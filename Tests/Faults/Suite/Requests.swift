@@ -108,12 +108,11 @@ struct Requests {
         }
     }
 
-    // MARK: Data
-
-    private func produce(_ reader: inout WireReader, _ writer: inout WireWriter, _ denial: Code?) throws {
-        let id = try reader.string()
-        _ = try reader.integer(Int16.self)
-        _ = try reader.integer(Int32.self)
+    /// Goes through partitions in their topics, and begins the answer about each with its number.
+    func eachPartition(
+        _ reader: inout WireReader, _ writer: inout WireWriter,
+        _ body: (inout WireReader, inout WireWriter, Broker.Place) throws -> Void
+    ) throws {
         let count = try reader.integer(Int32.self)
         writer.write(count)
         for _ in 0..<count {
@@ -123,16 +122,26 @@ struct Requests {
             writer.write(parts)
             for _ in 0..<parts {
                 let partition = try reader.integer(Int32.self)
-                guard let batch = RecordBatch(try reader.bytes()) else { throw Unknown() }
-                let result =
-                    denial.map { (code: $0, offset: Int64(-1)) }
-                    ?? broker.append(
-                        batch, to: Broker.Place(topic: topic, partition: partition), transactional: id)
                 writer.write(partition)
-                writer.write(result.code.rawValue)
-                writer.write(result.offset)
-                writer.write(Int64(-1))
+                try body(&reader, &writer, Broker.Place(topic: topic, partition: partition))
             }
+        }
+    }
+
+    // MARK: Data
+
+    private func produce(_ reader: inout WireReader, _ writer: inout WireWriter, _ denial: Code?) throws {
+        let id = try reader.string()
+        _ = try reader.integer(Int16.self)
+        _ = try reader.integer(Int32.self)
+        try eachPartition(&reader, &writer) { reader, writer, place in
+            guard let batch = RecordBatch(try reader.bytes()) else { throw Unknown() }
+            let result =
+                denial.map { (code: $0, offset: Int64(-1)) }
+                ?? broker.append(batch, to: place, transactional: id)
+            writer.write(result.code.rawValue)
+            writer.write(result.offset)
+            writer.write(Int64(-1))
         }
         writer.write(Int32(0))
     }
@@ -141,53 +150,31 @@ struct Requests {
         for _ in 0..<4 { _ = try reader.integer(Int32.self) }
         let isCommitted = try reader.integer(Int8.self) == 1
         writer.write(Int32(0))
-        let count = try reader.integer(Int32.self)
-        writer.write(count)
-        for _ in 0..<count {
-            let topic = try reader.string()
-            writer.write(topic)
-            let parts = try reader.integer(Int32.self)
-            writer.write(parts)
-            for _ in 0..<parts {
-                let partition = try reader.integer(Int32.self)
-                let offset = try reader.integer(Int64.self)
-                let limit = Int(try reader.integer(Int32.self))
-                let fetched = broker.fetch(
-                    Broker.Place(topic: topic, partition: partition), from: offset, atMost: limit,
-                    committed: isCommitted)
-                writer.write(partition)
-                writer.write(fetched.code.rawValue)
-                writer.write(fetched.end)
-                writer.write(fetched.stableEnd)
-                writer.write(array: fetched.aborted) {
-                    $0.write($1.producer)
-                    $0.write($1.first)
-                }
-                writer.write(fetched.bytes)
+        try eachPartition(&reader, &writer) { reader, writer, place in
+            let offset = try reader.integer(Int64.self)
+            let limit = Int(try reader.integer(Int32.self))
+            let fetched = broker.fetch(place, from: offset, atMost: limit, committed: isCommitted)
+            writer.write(fetched.code.rawValue)
+            writer.write(fetched.end)
+            writer.write(fetched.stableEnd)
+            writer.write(array: fetched.aborted) {
+                $0.write($1.producer)
+                $0.write($1.first)
             }
+            writer.write(fetched.bytes)
         }
     }
 
     private func listOffsets(_ version: Int16, _ reader: inout WireReader, _ writer: inout WireWriter) throws {
         guard version == 1 else { throw Unknown() }
         _ = try reader.integer(Int32.self)
-        let count = try reader.integer(Int32.self)
-        writer.write(count)
-        for _ in 0..<count {
-            let topic = try reader.string()
-            writer.write(topic)
-            let parts = try reader.integer(Int32.self)
-            writer.write(parts)
-            for _ in 0..<parts {
-                let partition = try reader.integer(Int32.self)
-                let time = try reader.integer(Int64.self)
-                let log = broker.partition(Broker.Place(topic: topic, partition: partition))
-                writer.write(partition)
-                writer.write((log == nil ? Code.unknownTopicOrPartition : .none).rawValue)
-                writer.write(Int64(-1))
-                // -1 asks for the end, -2 for the beginning.
-                writer.write(time == -1 ? log?.end ?? -1 : 0)
-            }
+        try eachPartition(&reader, &writer) { reader, writer, place in
+            let time = try reader.integer(Int64.self)
+            let log = broker.partition(place)
+            writer.write((log == nil ? Code.unknownTopicOrPartition : .none).rawValue)
+            writer.write(Int64(-1))
+            // -1 asks for the end, -2 for the beginning.
+            writer.write(time == -1 ? log?.end ?? -1 : 0)
         }
     }
 
@@ -285,22 +272,12 @@ struct Requests {
         let producer = try reader.integer(Int64.self)
         let epoch = try reader.integer(Int16.self)
         writer.write(Int32(0))
-        let count = try reader.integer(Int32.self)
-        writer.write(count)
-        for _ in 0..<count {
-            let topic = try reader.string()
-            writer.write(topic)
-            let parts = try reader.integer(Int32.self)
-            writer.write(parts)
-            for _ in 0..<parts {
-                let partition = try reader.integer(Int32.self)
-                let offset = try reader.integer(Int64.self)
-                let metadata = try reader.string()
-                let key = Broker.OffsetKey(group: group, place: Broker.Place(topic: topic, partition: partition))
-                let value = Broker.GroupOffset(offset: offset, metadata: metadata)
-                writer.write(partition)
-                writer.write((denial ?? broker.take(value, of: key, in: id, producer, epoch)).rawValue)
-            }
+        try eachPartition(&reader, &writer) { reader, writer, place in
+            let offset = try reader.integer(Int64.self)
+            let metadata = try reader.string()
+            let key = Broker.OffsetKey(group: group, place: place)
+            let value = Broker.GroupOffset(offset: offset, metadata: metadata)
+            writer.write((denial ?? broker.take(value, of: key, in: id, producer, epoch)).rawValue)
         }
     }
 
