@@ -3,14 +3,15 @@ import Platform
 // Text as bytes: keys and values are compared by their UTF-8, not by Unicode equivalence, as YAML has it.
 
 extension String {
-    func isOneOf(_ others: [StaticString]) -> Bool {
+    /// Whether it is one of some literals, byte by byte.
+    public func isOneOf(_ others: [StaticString]) -> Bool {
         for other in others where isEqual(to: other) { return true }
         return false
     }
 }
 
 /// An ASCII letter in lower case; any other byte as it is.
-func lowercased(_ byte: UInt8) -> UInt8 { byte >= 65 && byte <= 90 ? byte + 32 : byte }
+public func lowercased(_ byte: UInt8) -> UInt8 { byte >= 65 && byte <= 90 ? byte + 32 : byte }
 
 func isDigit(_ byte: UInt8) -> Bool { byte >= 48 && byte <= 57 }
 

@@ -1,4 +1,5 @@
 import CShim
+import Configuration
 import Platform
 
 /// Reads a list of brokers as librdkafka does (`rd_kafka_broker_name_parse`), but refuses what it would pass over in
@@ -81,9 +82,9 @@ public enum BrokerList {
 
     /// In any case of letters.
     private static func isProtocol(_ name: ArraySlice<UInt8>) -> Bool {
-        let name = String(decoding: name.map { (65...90).contains($0) ? $0 + 32 : $0 }, as: UTF8.self)
-        return name.isEqual(to: "plaintext") || name.isEqual(to: "ssl") || name.isEqual(to: "sasl_plaintext")
-            || name.isEqual(to: "sasl_ssl")
+        String(decoding: name.map { lowercased($0) }, as: UTF8.self).isOneOf([
+            "plaintext", "ssl", "sasl_plaintext", "sasl_ssl",
+        ])
     }
 
     private static func isPort(_ digits: ArraySlice<UInt8>) -> Bool {
