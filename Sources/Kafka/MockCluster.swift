@@ -133,9 +133,15 @@ public final class MockCluster {
             Int32(clamping: interval.millisecondsRoundedUp))
     }
 
-    /// What is asked or sent of the topic is answered with this error of the protocol from now on; 0 ends that.
+    /// Metadata gives the topic this error of the protocol from now on; 0 ends that. Who knows the topic still reads and
+    /// writes it: see `setLeader`.
     public func setError(_ code: Int32, ofTopic name: String) {
         rd_kafka_mock_topic_set_error(cluster, name, rd_kafka_resp_err_t(rawValue: code))
+    }
+
+    /// Moves a partition to another broker. Without one nobody can write or read it: what is sent waits.
+    public func setLeader(of topic: String, partition: Int32 = 0, broker: Int32?) {
+        rd_kafka_mock_partition_set_leader(cluster, topic, partition, broker ?? -1)
     }
 
     /// Moves the coordinator of a `transactional.id` to a broker.

@@ -108,7 +108,7 @@ final class Plant {
         try sender?.send(payload, to: "commands.pi-test")
     }
 
-    func wait(for limit: Interval = .seconds(30), _ condition: () -> Bool) throws -> Bool {
+    func wait(for limit: Interval = .seconds(60), _ condition: () -> Bool) throws -> Bool {
         try loop.wait(for: limit, until: condition)
     }
 

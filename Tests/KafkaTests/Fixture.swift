@@ -85,7 +85,7 @@ final class Fixture {
             name: "kedge-watch", topic: topic, from: .end, properties: consumerProperties(), loop: loop, log: log)
     }
 
-    func wait(for limit: Interval = .seconds(30), _ condition: () -> Bool) throws -> Bool {
+    func wait(for limit: Interval = .seconds(60), _ condition: () -> Bool) throws -> Bool {
         try loop.wait(for: limit, until: condition)
     }
 }

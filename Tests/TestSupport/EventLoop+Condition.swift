@@ -3,7 +3,7 @@ import Platform
 extension EventLoop {
     /// Turns the loop until `condition` holds, or for no longer than `limit` of real time.
     /// - Returns: whether it holds.
-    public func wait(for limit: Interval = .seconds(20), until condition: () -> Bool) throws(SystemError) -> Bool {
+    public func wait(for limit: Interval = .seconds(60), until condition: () -> Bool) throws(SystemError) -> Bool {
         let deadline = time.now + limit
         while !condition() {
             let left = deadline - time.now
