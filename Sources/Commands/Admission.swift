@@ -147,7 +147,7 @@ final class Admission {
         if candidate.isBacklog, !isClockSynchronised() {
             return Refusal(
                 status: .rejected,
-                reason: "it may have waited in its topic, and this node's clock is not synchronised: its age is not known",
+                reason: "it may have waited in its topic, and without a synchronised clock its age is not known",
                 isPassing: true)
         }
         guard let timestamp = candidate.timestamp, timestamp >= 0 else {
