@@ -117,11 +117,11 @@ final class CommandPath {
 
     private func subscribe() throws(KafkaError) {
         let consumer = try Consumer(name: client, topics: topics, properties: properties, loop: loop, log: log)
-        consumer.onMessage = { [unowned(unsafe) self] message in
+        consumer.onMessage = { [unowned(unsafe) self, unowned(unsafe) consumer] message in
             processor.handle(
                 payload: message.payload, signature: message.header(Keyring.header), topic: message.topic,
                 partition: message.partition, offset: message.offset,
-                timestampMilliseconds: message.timestamp?.milliseconds)
+                timestampMilliseconds: message.timestamp?.milliseconds, isBacklog: consumer.isBacklog(message))
         }
         consumer.onReady = { [unowned(unsafe) self] place in
             if contains(receiving, place.topic) { return }

@@ -10,6 +10,8 @@ struct Candidate {
     let place: ClaimList.Place
     /// The message's, in milliseconds since 1970; `nil` when it has none.
     let timestamp: Int64?
+    /// It waited in its partition when this node came to it.
+    let isBacklog: Bool
 }
 
 /// Why a candidate is not carried out.
@@ -32,19 +34,21 @@ struct Refusal {
 ///  2. *Addressed*: this node has the actuators. rejected
 ///  3. *Signed*, where there are keys: `Keyring`. rejected
 ///  4. *Fresh*: not past `expires`, not older than `max_age`, not from the future. expired, or rejected where that cannot
-///     be known. Asked again when the claim is on the disk, and when the actuator's turn has come.
+///     be known: while the clock is not synchronised, of what has an `expires`, and of what was waiting when this node
+///     came (a clock that stood still in a power cut takes old commands for new ones). Asked again when the claim is on the disk, and when the actuator's turn has come.
 ///     Not asked of a message that is read again (after a crash, say) and whose claim is known: that is step 5's.
 ///  5. *New*: the id was not seen before. duplicate. From here on it is remembered, whatever comes of the command, and so
 ///     it is where only this node's clock stood in the way. rejected when there is no room to remember it.
 ///  6. *Possible*: the actuators take the values. rejected
+///  7. *In order*: nothing that was sent later for one of its actuators came before it: `Precedence`. preempted
 ///
 /// Now the claim is brought to the disk (`ClaimStore`), then the actuator's queue is waited for, and when its turn has
 /// come `Actuator.denial` goes on:
 ///
-///  7. *Rate limit*. rejected
-///  8. *Lease*: of a command with a higher priority. preempted
-///  9. *Interlock* and dead time. interlocked
-/// 10. *Minimum times*, `min_on` and `min_off`. rejected
+///  8. *Rate limit*. rejected
+///  9. *Lease*: of a command with a higher priority. preempted
+/// 10. *Interlock* and dead time. interlocked
+/// 11. *Minimum times*, `min_on` and `min_off`. rejected
 ///
 /// Then the output is driven and read back, and the reply is kept and sent. A query ends after the fourth step; `safe`
 /// acts after the fifth, without waiting for the disk, and preempts what came before it and still waits.
@@ -59,12 +63,14 @@ final class Admission {
     private let maxAge: Interval
     private let keys: Keyring?
     private let time: any TimeSource
+    private var precedence: Precedence
 
     init(maxAge: Interval, keys: Keyring?, actuators: [Actuator], time: any TimeSource) {
         self.maxAge = maxAge
         self.keys = keys
         self.actuators = actuators
         self.time = time
+        precedence = Precedence(actuators)
     }
 
     /// Whether a message may be answered whoever sent it.
@@ -138,6 +144,12 @@ final class Admission {
                 return Refusal(status: .expired, reason: joined("past its expires by ", late))
             }
         }
+        if candidate.isBacklog, !isClockSynchronised() {
+            return Refusal(
+                status: .rejected,
+                reason: "it may have waited in its topic, and without a synchronised clock its age is not known",
+                isPassing: true)
+        }
         guard let timestamp = candidate.timestamp, timestamp >= 0 else {
             if candidate.command.expires != nil { return nil }
             return Refusal(
@@ -170,7 +182,7 @@ final class Admission {
         return min(overflow ? Int64.max : sum, (time.wallTime + Keyring.longestValidity).milliseconds)
     }
 
-    /// Step 6, with the orders that come of it.
+    /// Steps 6 and 7, with the orders that come of it.
     func orders(_ candidate: Candidate) -> Possibility {
         var members: [OrderGroup.Member] = []
         for assignment in candidate.command.assignments {
@@ -187,7 +199,20 @@ final class Admission {
                 value: value, hold: assignment.hold, command: candidate.id, priority: candidate.command.priority)
             members.append(OrderGroup.Member(actuator, order))
         }
+        if let late = precedence.lateness(of: candidate.place, members) {
+            return .refused(
+                Refusal(
+                    status: .preempted,
+                    reason: joined("what was sent ", seconds(late), " later, to another partition, came before it")))
+        }
+        notePrecedence(candidate.place, isSafe: false) { actuator in members.contains { $0.actuator === actuator } }
         return .orders(members)
+    }
+
+    /// A command for these actuators was taken: older ones of other partitions come after it no more.
+    func notePrecedence(_ place: ClaimList.Place, isSafe: Bool, where isMeant: (Actuator) -> Bool) {
+        precedence.note(
+            place, isSafe: isSafe, latest: (time.wallTime + Self.futureTolerance).milliseconds, where: isMeant)
     }
 
     enum Possibility {

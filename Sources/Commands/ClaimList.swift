@@ -59,6 +59,9 @@ final class ClaimList {
         let offset: Int64
         let timestamp: Int64
 
+        /// Whether both stand in one partition.
+        func isBeside(_ other: Place) -> Bool { partition == other.partition && sameBytes(topic, other.topic) }
+
         /// What answers a message without an id.
         var name: String {
             // A topic has at most 249 characters; longer ones come from nowhere good.
@@ -101,8 +104,7 @@ final class ClaimList {
     /// Whether a message that stands there was passed before: nothing is known of it any more, but it is not new. Where a
     /// topic was made anew its offsets begin again, and only they, so the timestamp must not be newer either.
     func isPassed(_ place: Place) -> Bool {
-        guard let last = places.first(where: { $0.partition == place.partition && sameBytes($0.topic, place.topic) })
-        else { return false }
+        guard let last = places.first(where: { $0.isBeside(place) }) else { return false }
         return place.offset <= last.offset && place.timestamp <= last.timestamp
     }
 
@@ -192,8 +194,7 @@ final class ClaimList {
     func skip(_ sequence: Int64) { lastSequence = max(lastSequence, sequence) }
 
     func restore(_ place: Place) {
-        for index in places.indices
-        where places[index].partition == place.partition && sameBytes(places[index].topic, place.topic) {
+        for index in places.indices where places[index].isBeside(place) {
             let last = places[index]
             // Made anew, or simply the next: the offset goes on from here. Messages need not come in time's order.
             places[index] = Place(
@@ -206,7 +207,7 @@ final class ClaimList {
 
     /// Takes over a place that an earlier start has kept: behind one that is known already.
     func restore(earlier place: Place) {
-        let known = places.first { $0.partition == place.partition && sameBytes($0.topic, place.topic) }
+        let known = places.first { $0.isBeside(place) }
         restore(place)
         if let known { restore(known) }
     }

@@ -37,6 +37,8 @@ final class ClaimStore {
     /// Called when so many commands wait for the disk that no more should come (`true`), again with each write that leaves it
     /// so, and when half of them are done.
     var onPressure: ((Bool) -> Void)?
+    /// Called for each claim of an earlier start, with where its message stands and its actuator.
+    var onRestored: ((ClaimList.Place, String?) -> Void)?
 
     /// - Parameters:
     ///   - journal: `nil` keeps claims in memory only.
@@ -56,7 +58,7 @@ final class ClaimStore {
         if let limitTimer { loop.cancel(limitTimer) }
         limitTimer = nil
         (actions, written) = ([], [])
-        onPressure = nil
+        (onPressure, onRestored) = (nil, nil)
         isClosed = true
     }
 
@@ -143,6 +145,7 @@ final class ClaimStore {
                 topic: claim.topic, partition: claim.partition, offset: claim.offset, timestamp: claim.timestamp)
             list.restore(earlier: place)
             if claim.sequence == 0 { continue }
+            onRestored?(place, claim.actuator)
             if early.contains(where: { sameBytes($0.id, claim.id) }) {
                 // Its id has come once more in the meantime, and that is what is answered.
                 batch.delivered.append(claim.sequence)

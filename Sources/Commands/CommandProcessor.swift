@@ -83,6 +83,11 @@ public final class CommandProcessor {
         desk = ReplyDesk(
             store: store, offsets: offsets, mostUnsent: settings.remember, loop: loop, log: log, reply: reply)
         store.onPressure = { [unowned(unsafe) self] isHigh in hold(isHigh) }
+        store.onRestored = { [unowned(unsafe) self] place, id in
+            guard let id else { return }
+            let isEvery = id.isEqual(to: Command.everyActuator)
+            admission.notePrecedence(place, isSafe: isEvery) { isEvery || sameBytes($0.id, id) }
+        }
         offsets.onDealtWith = { [unowned(unsafe) self] topic, partition, offset in
             if !isStopped { onDealtWith?(topic, partition, offset) }
         }
@@ -147,9 +152,10 @@ public final class CommandProcessor {
     ///   - payload: the message's value; read before this returns.
     ///   - signature: the header `sig`.
     ///   - timestampMilliseconds: the message's, since 1970; `nil` when the broker gave none.
+    ///   - isBacklog: it waited in its partition, for nobody knows how long.
     public func handle(
         payload: UnsafeRawBufferPointer, signature: UnsafeRawBufferPointer? = nil, topic: String, partition: Int32,
-        offset: Int64, timestampMilliseconds: Int64?
+        offset: Int64, timestampMilliseconds: Int64?, isBacklog: Bool = false
     ) {
         received += 1
         let place = ClaimList.Place(
@@ -164,7 +170,8 @@ public final class CommandProcessor {
             return
         }
         let candidate = Candidate(
-            command: command, id: command.id ?? place.name, place: place, timestamp: timestampMilliseconds)
+            command: command, id: command.id ?? place.name, place: place, timestamp: timestampMilliseconds,
+            isBacklog: isBacklog)
         let refusal = admission.refusal(of: candidate, payload: payload, signature: signature)
         if let refusal, refusal.isOfTime, let claim = readAgain(candidate) {
             repeated(claim, ticket)
@@ -302,6 +309,7 @@ public final class CommandProcessor {
     private func makeSafe(_ candidate: Candidate, _ id: String, _ ticket: OffsetLedger.Ticket) {
         let claim = keep(candidate, ticket) { [self] claim, isKept in noteKept(claim, isKept) }
         let actuators = meant(id)
+        admission.notePrecedence(candidate.place, isSafe: true) { one in actuators.contains { $0 === one } }
         for index in barriers.indices {
             if actuators.contains(where: { $0 === admission.actuators[index] }) {
                 barriers[index] = store.list.lastSequence

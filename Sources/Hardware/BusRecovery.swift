@@ -41,7 +41,8 @@ public enum RecoveryOutcome: Equatable, Sendable {
     public var description: String {
         switch self {
         case .notStuck: "SDA is high"
-        case .freed(let clocks): joined("SDA was held low; ", decimal(clocks), clocks == 1 ? " clock freed it" : " clocks freed it")
+        case .freed(let clocks):
+            joined("SDA was held low; ", decimal(clocks), clocks == 1 ? " clock freed it" : " clocks freed it")
         case .sdaStaysLow: "SDA is held low, and nine clocks do not free it"
         case .sclIsLow: "SCL is held low, so that nothing can be done"
         case .noLines(let error): joined("SDA cannot be looked at: ", error.description)

@@ -23,6 +23,8 @@ public final class Consumer {
     private let log: Log
     /// Partitions whose place is known to the group: by a message that was handed over, or by a commit.
     private var positioned: [MessagePlace] = []
+    /// Partitions whose end was reached since they were assigned, or the brokers were back.
+    private var ended: [MessagePlace] = []
     private var missed: [String] = []
     private var assigned = 0
     private var keepAlive: TimerID?
@@ -48,7 +50,10 @@ public final class Consumer {
             loop: loop, log: log)
         client.onEvent = { [unowned(unsafe) self] event, type in self.handle(event, type) }
         client.onError = { [unowned(unsafe) self] event, error in self.handle(error, of: event) }
-        client.link.onChange = { [unowned(unsafe) self] isUp in self.onLink?(isUp) }
+        client.link.onChange = { [unowned(unsafe) self] isUp in
+            if !isUp { ended = [] }
+            onLink?(isUp)
+        }
         let list = PartitionList(capacity: topics.count)
         for topic in topics { list.add(topic, -1) }
         let code = rd_kafka_subscribe(client.handle, list.pointer)
@@ -131,8 +136,12 @@ public final class Consumer {
         onMessage?(message)
     }
 
-    private func isPositioned(_ place: MessagePlace) -> Bool {
-        positioned.contains { $0.partition == place.partition && sameBytes($0.topic, place.topic) }
+    private func isPositioned(_ place: MessagePlace) -> Bool { positioned.contains { $0.isBeside(place) } }
+
+    /// Whether a message may have waited in its partition for any time: the partition's end was not reached yet.
+    public func isBacklog(_ message: Message) -> Bool {
+        let place = message.place
+        return !ended.contains { $0.isBeside(place) }
     }
 
     private func settle(_ place: MessagePlace) {
@@ -151,7 +160,7 @@ public final class Consumer {
             } else {
                 let code = rd_kafka_assign(client.handle, list)
                 if code != RD_KAFKA_RESP_ERR_NO_ERROR { client.link.failed(KafkaError(code, place: "kafka consumer")) }
-                positioned = []
+                (positioned, ended) = ([], [])
                 assigned = count
             }
             client.link.succeeded()
@@ -161,13 +170,14 @@ public final class Consumer {
                 if let entries = list?.pointee.elems {
                     for index in 0..<count {
                         let gone = PartitionList.place(entries[index])
-                        positioned.removeAll { $0.partition == gone.partition && sameBytes($0.topic, gone.topic) }
+                        positioned.removeAll { $0.isBeside(gone) }
+                        ended.removeAll { $0.isBeside(gone) }
                     }
                 }
                 assigned = max(0, assigned - count)
             } else {
                 rd_kafka_assign(client.handle, nil)
-                positioned = []
+                (positioned, ended) = ([], [])
                 assigned = 0
             }
         }
@@ -188,6 +198,7 @@ public final class Consumer {
             guard let entry = rd_kafka_event_topic_partition(event) else { return true }
             let place = PartitionList.place(entry.pointee)
             rd_kafka_topic_partition_destroy(entry)
+            if !ended.contains(where: { $0.isBeside(place) }) { ended.append(place) }
             if !isPositioned(place), place.offset >= 0 {
                 // Where a first start begins. Without a commit the next start would begin at the end of that day.
                 commit(from: place, at: place.offset)

@@ -12,6 +12,9 @@ public struct MessagePlace: Equatable, Hashable, Sendable {
         self.partition = partition
         self.offset = offset
     }
+
+    /// Whether both are of one partition.
+    func isBeside(_ other: MessagePlace) -> Bool { partition == other.partition && sameBytes(topic, other.topic) }
 }
 
 /// A message in librdkafka's memory: valid only during the call that hands it over.

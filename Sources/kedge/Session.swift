@@ -52,8 +52,11 @@ enum Connection {
 
     /// What is wrong with the brokers of `--bootstrap`, in words; `nil` when nothing is.
     static func wrongUsage(_ options: Options) -> String? {
-        guard let problem = options.value("bootstrap").flatMap({ BrokerList.problem(of: $0) }) else { return nil }
-        return joined("--bootstrap: ", problem.words(), ", expected ", BrokerList.expected)
+        options.value("bootstrap").flatMap { problem(of: $0, from: "--bootstrap") }
+    }
+
+    private static func problem(of servers: String, from origin: String) -> String? {
+        BrokerList.problem(of: servers).map { joined(origin, ": ", $0.words(), ", expected ", BrokerList.expected) }
     }
 
     /// The properties that the options ask for; problems are written to standard error. `wrongUsage` comes first.
@@ -67,7 +70,12 @@ enum Connection {
         if let servers = options.value("bootstrap") {
             all.append(Property(name: "bootstrap.servers", value: servers))
         } else if configured == nil {
-            let servers = environment("KAFKA_BOOTSTRAP_SERVERS") ?? "127.0.0.1:9092"
+            let variable = "KAFKA_BOOTSTRAP_SERVERS"
+            let servers = environment(variable) ?? "127.0.0.1:9092"
+            if let problem = problem(of: servers, from: variable) {
+                writeLine(problem, to: 2)
+                return nil
+            }
             all.append(Property(name: "bootstrap.servers", value: servers))
         }
         for text in options.all("property") {

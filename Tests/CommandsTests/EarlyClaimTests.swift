@@ -69,10 +69,10 @@ import Testing
 
         func start() { processor?.start { [unowned self] in starts += 1 } }
 
-        func send(_ text: String, offset: Int64, timestamp: Int64? = nil) {
+        func send(_ text: String, partition: Int32 = 0, offset: Int64, timestamp: Int64? = nil) {
             Array(text.utf8).withUnsafeBytes {
                 processor?.handle(
-                    payload: $0, topic: "commands", partition: 0, offset: offset,
+                    payload: $0, topic: "commands", partition: partition, offset: offset,
                     timestampMilliseconds: timestamp ?? loop.wallTime.milliseconds)
             }
         }
@@ -137,6 +137,22 @@ import Testing
         bench.send(on, offset: 8)
         bench.queue.runAll()
         #expect(bench.journal.batches.flatMap { $0.claims.map { $0.sequence } } == [6])
+    }
+
+    /// What an earlier start was told last is not undone by what was sent before it.
+    @Test func theOrderAcrossPartitionsOutlivesTheProcess() throws {
+        let bench = try Bench()
+        let now = bench.loop.wallTime.milliseconds
+        bench.journal.history = [
+            ClaimBatch.Claim(
+                sequence: 1, id: "off", actuator: "*", topic: "commands.pi-01", partition: 0, offset: 3,
+                timestamp: now - 1_000, until: now + 29_000, reply: Array("{}".utf8), isDelivered: true)
+        ]
+        bench.start()
+        bench.queue.runAll()
+        bench.send(on, partition: 1, offset: 3, timestamp: now - 1_001)
+        bench.queue.runAll()
+        #expect(bench.statuses("on") == [.preempted] && bench.actuator.isSafe)
     }
 
     /// A disk that hangs from the start: the safe value is taken all the same.

@@ -86,10 +86,14 @@ final class Station {
         offset += 1
     }
 
-    func send(_ bytes: [UInt8], offset: Int64, timestamp: Int64?) {
+    func send(
+        _ bytes: [UInt8], topic: String = "commands", partition: Int32 = 0, offset: Int64, timestamp: Int64?,
+        isBacklog: Bool = false
+    ) {
         bytes.withUnsafeBytes {
             processor.handle(
-                payload: $0, topic: "commands", partition: 0, offset: offset, timestampMilliseconds: timestamp)
+                payload: $0, topic: topic, partition: partition, offset: offset, timestampMilliseconds: timestamp,
+                isBacklog: isBacklog)
         }
     }
 }

@@ -10,6 +10,8 @@ import Testing
         let consumer: Consumer
         private(set) var received: [Received] = []
         private(set) var places: [MessagePlace] = []
+        /// Of each message, whether it may have waited.
+        private(set) var waited: [Bool] = []
         private(set) var assigned = 0
         private(set) var ready = 0
         var commits = true
@@ -21,6 +23,7 @@ import Testing
             consumer.onMessage = { [unowned self] message in
                 received.append(Received(message))
                 places.append(message.place)
+                waited.append(consumer.isBacklog(message))
                 if commits { consumer.commit(message) }
             }
             consumer.onAssignment = { [unowned self] in assigned = $0 }
@@ -93,6 +96,36 @@ import Testing
         let group = try Group(fixture, topics: [topic])
         #expect(try fixture.wait { group.received.count == 2 })
         #expect(group.texts == ["b", "c"])
+        group.consumer.close()
+    }
+
+    /// After a start, and after the brokers were away.
+    @Test func whatMayHaveWaitedIsKnown() throws {
+        let fixture = try Fixture()
+        let topic = try fixture.topic("commands")
+        do {
+            let group = try Group(fixture, topics: [topic])
+            #expect(try fixture.wait { group.isReady && group.consumer.counters.commits >= group.assigned })
+            group.consumer.close()
+        }
+        try send(["a", "b"], to: topic, fixture)
+        let group = try Group(fixture, topics: [topic])
+        #expect(try fixture.wait { group.received.count == 2 })
+        #expect(group.waited == [true, true])
+        // The end follows the last message.
+        var count = 2
+        while count < 20, group.waited.last == true {
+            try send(["live"], to: topic, fixture)
+            count += 1
+            #expect(try fixture.wait { group.received.count == count })
+        }
+        #expect(group.waited.last == false)
+        fixture.mock?.set(isUp: false)
+        #expect(try fixture.wait { group.consumer.isConnected == false })
+        fixture.mock?.set(isUp: true)
+        try send(["meanwhile"], to: topic, fixture)
+        #expect(try fixture.wait { group.received.count == count + 1 })
+        #expect(group.texts.last == "meanwhile" && group.waited.last == true)
         group.consumer.close()
     }
 

@@ -15,6 +15,8 @@ import Testing
             "# i2c-1 0x3c: likely a display (SSD1306 or SH1106), OLED; kedge has no driver for it",
             "# i2c-1 0x68: in use by the kernel's driver rtc-ds1307 (ds3231)",
             "# gpiochip0, pinctrl-bcm2711: 58 lines", "#   17  GPIO17              input",
+            "#   - { id: door, driver: gpio, chip: pinctrl-bcm2711, line: 27, edges: both, debounce: 20ms }",
+            "#   - { id: pump, driver: gpio, chip: pinctrl-bcm2711, line: 26, safe: 0 }",
         ] {
             #expect(text.contains(expected), "\(expected) is missing in:\n\(text)")
         }

@@ -161,4 +161,12 @@ import Testing
         #expect(result.code == 78)
         #expect(result.errors.contains { $0.contains("/absent/kedge.yaml: No such file or directory") })
     }
+
+    @Test func brokersOfTheEnvironmentAreNamedByTheirVariable() throws {
+        let process = try KedgeProcess(
+            ["watch", "sensors", "--for", "1s"], environment: ["KAFKA_BOOTSTRAP_SERVERS": "here:99999"])
+        #expect(try process.exitCode() == 78)
+        let expected = "KAFKA_BOOTSTRAP_SERVERS: \"here:99999\" has a port that is not a number from 1 to 65535, "
+        #expect(process.errorLines.first?.hasPrefix(expected) == true)
+    }
 }
