@@ -32,6 +32,8 @@ public final class Agent {
     private var onStopped: ((Int) -> Void)?
     private var isSending = true
     private var hasConcluded = false
+    /// Until when a stop waits for actuators' states.
+    private var statesUntil: Instant?
 
     /// Makes everything and touches the actuators' lines, which are at their safe values from then on. Nothing is
     /// sampled or received before `start`.
@@ -190,12 +192,15 @@ public final class Agent {
         commands?.stop()
         isSending = sending
         let deadline = loop.time.now + settings.stopWithin
-        if sending, !outbox.isEmpty { log.info("sending the last \(outbox.pendingCount) records") }
+        if sending, outbox.owedCount > 0 { log.info("sending the last \(outbox.owedCount) records") }
         flush(until: deadline)
     }
 
     /// How much later than `stop_within` the end may be because brokers do not answer to the leaving of the group.
     private static var leavingTime: Interval { .seconds(-4) }
+    /// How long states are waited for once the actuators are safe. Nothing is lost without them: the next start publishes
+    /// all anew.
+    private static var stateTime: Interval { .seconds(2) }
 
     private func conclude() {
         if hasConcluded { return }
@@ -212,7 +217,9 @@ public final class Agent {
         outbox.tellGaps()
         // One that was switched on is tried again for as long as there is time; one that was never reached is not.
         let areActuatorsSafe = actuators.allSatisfy { $0.isSafe || ($0.isOutOfHand && !$0.hasLeft) }
-        let isQuiet = (outbox.isEmpty || !isSending) && telemetry.waitingCount == 0 && areActuatorsSafe
+        if areActuatorsSafe, statesUntil == nil { statesUntil = loop.time.now + Self.stateTime }
+        let isEmpty = outbox.isEmpty || outbox.owedCount == 0 && statesUntil.map { loop.time.now >= $0 } ?? false
+        let isQuiet = (isEmpty || !isSending) && telemetry.waitingCount == 0 && areActuatorsSafe
         // Only now is it known which replies have arrived, and that is written down, too.
         if isQuiet { commands?.noteDeliveries() }
         // A group that is not left keeps the next start waiting for session.timeout.ms.
@@ -229,7 +236,7 @@ public final class Agent {
             outbox.store { [unowned(unsafe) self] in conclude() }
             return
         }
-        if outbox.isEmpty || !isSending {
+        if isEmpty || !isSending {
             loop.after(.milliseconds(5)) { [unowned(unsafe) self] in flush(until: deadline) }
             return
         }
@@ -268,7 +275,8 @@ public final class Agent {
             decimal(telemetry.samples), " samples, ", decimal(telemetry.filtered), " filtered, ",
             decimal(counters.acknowledged), " acknowledged, ", decimal(counters.failed), " failed", causes, ", ",
             decimal(counters.dropped + counters.refused + counters.oversized), " dropped, ",
-            decimal(outbox.pendingCount + telemetry.waitingCount), " waiting", missingStatus, diskStatus)
+            decimal(outbox.owedCount + telemetry.waitingCount), " waiting", missingStatus, diskStatus,
+            commands.map { $0.counters.words } ?? "")
     }
 
     /// What was never measured, where there is such.

@@ -159,10 +159,15 @@ private struct AgentDecoder {
         let sensors = decodeSensors(defaultTopic: records.topic, names)
         if delivery.mode == .exactlyOnce { checkExactlyOnce(place, outbox, sensors) }
         checkMemory(place, outbox, sensors)
+        let actuatorNodes = root.list("actuators") ?? []
         let actuators = ActuatorPlan.decode(
-            list: root.list("actuators") ?? [], path: "actuators", diagnostics: diagnostics)
+            list: actuatorNodes, path: "actuators", diagnostics: diagnostics)
+        // One that could not be read has an id, too.
+        let areAllRead = !actuators.isEmpty && actuators.count == actuatorNodes.count
+        let ids = areAllRead ? actuators.map { $0.id } : nil
         let commandReader = root.mapping("commands")
-        let commands = commandReader.map { CommandSettings.decode($0, names) } ?? CommandSettings(names: names)
+        let commands =
+            commandReader.map { CommandSettings.decode($0, names, actuators: ids) } ?? CommandSettings(names: names)
         outbox.topicsWithoutGaps = [commands.replies, commands.state]
         if commands.isExplicit || !actuators.isEmpty {
             let check = CommandTopicCheck(topics: commands.topics, diagnostics: diagnostics)

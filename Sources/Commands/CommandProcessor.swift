@@ -10,7 +10,7 @@ import Records
 public final class CommandProcessor {
     public var counters: CommandCounters {
         var counters = desk.counters
-        (counters.received, counters.unanswered) = (received, unanswered)
+        (counters.received, counters.unanswered) = (received, strangers.unanswered)
         return counters
     }
     /// Whether the wall clock can be trusted; until it can, commands with `expires` are rejected.
@@ -52,11 +52,10 @@ public final class CommandProcessor {
     private let admission: Admission
     private let store: ClaimStore
     private let loop: any Loop
-    private let limiter = ReplyLimiter()
+    private let strangers: StrangerWatch
     private let offsets = OffsetLedger()
     private let desk: ReplyDesk
     private var received: UInt64 = 0
-    private var unanswered: UInt64 = 0
     private var holdTimer: TimerID?
     private static var longestHold: Interval { .seconds(1) }
     private var isStopped = false
@@ -77,6 +76,7 @@ public final class CommandProcessor {
         self.node = node
         self.loop = loop
         maximumSize = settings.maximumSize
+        strangers = StrangerWatch(loop: loop, log: log)
         barriers = actuators.map { _ in 0 }
         admission = Admission(maxAge: settings.maxAge, keys: settings.keys, actuators: actuators, time: loop.time)
         store = ClaimStore(capacity: settings.remember, journal: journal, queue: journalQueue, loop: loop, log: log)
@@ -125,6 +125,7 @@ public final class CommandProcessor {
         isStopped = true
         store.close()
         desk.stop()
+        strangers.stop()
         if let holdTimer { loop.cancel(holdTimer) }
         holdTimer = nil
     }
@@ -356,9 +357,7 @@ public final class CommandProcessor {
     // MARK: Replies
 
     private func refuse(_ id: String, _ actuator: String?, _ refusal: Refusal, _ ticket: OffsetLedger.Ticket) {
-        // Who writes to the topic without a key must not make the node flood the topic of replies.
-        if refusal.isAnonymous, limiter.admit(at: loop.time.now) == nil {
-            unanswered += 1
+        if refusal.isAnonymous, !strangers.admit(ticket.topic, refusal.reason) {
             offsets.settle(ticket)
             return
         }

@@ -53,8 +53,10 @@ public struct CommandSettings: Equatable, Sendable {
 
     /// Reads `{ topics: […], replies: replies, max_age: 30s, max_size: 64KiB }` and the keys (`Keyring`); what is absent or
     /// wrong keeps its default.
-    /// - Parameter names: what `{node}` and `{layer}` in a topic stand for.
-    public static func decode(_ reader: Reader, _ names: TopicNames) -> CommandSettings {
+    /// - Parameters:
+    ///   - names: what `{node}` and `{layer}` in a topic stand for.
+    ///   - actuators: the ids that senders may be given; `nil` when they are not known.
+    public static func decode(_ reader: Reader, _ names: TopicNames, actuators: [String]? = nil) -> CommandSettings {
         var settings = CommandSettings(names: names)
         settings.isExplicit = true
         if let topics = reader.topics("topics", names) {
@@ -76,7 +78,7 @@ public struct CommandSettings: Equatable, Sendable {
             settings.maxAge = age
         }
         if let size = reader.size("max_size", in: 256...1_048_576) { settings.maximumSize = Int(size) }
-        settings.keys = Keyring.decode(reader)
+        settings.keys = Keyring.decode(reader, actuators: actuators)
         if let count = reader.integer("remember", in: 512...20_000) { settings.remember = Int(count) }
         settings.path = reader.nonEmpty("path")
         if let topic = reader.topic("state", names) { settings.state = topic }

@@ -192,8 +192,8 @@ public final class Reader {
         if isFree { return }
         for entry in pairs where !isKnown(entry.key.text) {
             let what = "\(path(of: entry.key.text)) is no known key"
-            if let near = nearest(to: entry.key.text, among: known) {
-                diagnostics.report(entry.key.mark, "\(what), did you mean \(String(near))?")
+            if let near = nearest(to: entry.key.text, among: known.map { String($0) }) {
+                diagnostics.report(entry.key.mark, "\(what), did you mean \(near)?")
             } else if hasLearned {
                 // Not all of the keys belong together: a list of them would mislead.
                 diagnostics.report(entry.key.mark, what)

@@ -1,16 +1,18 @@
 /// The word nearest to a misspelt one, or `nil` when none is near: one mistake for words of up to five letters, two for
 /// longer ones. A mistake is a letter too many, missing, another one, or two that changed places (the optimal string
 /// alignment distance of Damerau and Levenshtein); the case of letters is none.
-func nearest(to word: String, among words: [StaticString]) -> StaticString? {
+public func nearest(to word: String, among words: [String]) -> String? {
     if word.utf8.count > 40 { return nil }
     let word = word.utf8.map { lowercased($0) }
-    var best: StaticString?
+    var best: String?
     var lowest = word.count <= 5 ? 2 : 3
-    for candidate in words where abs(candidate.utf8CodeUnitCount - word.count) < lowest {
-        let mistakes = candidate.withUTF8Buffer { distance(word, $0) }
-        if mistakes < lowest, mistakes < candidate.utf8CodeUnitCount {
+    for text in words {
+        let candidate = Array(text.utf8)
+        if abs(candidate.count - word.count) >= lowest { continue }
+        let mistakes = candidate.withUnsafeBufferPointer { distance(word, $0) }
+        if mistakes < lowest, mistakes < candidate.count {
             lowest = mistakes
-            best = candidate
+            best = text
         }
     }
     return best

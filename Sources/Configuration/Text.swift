@@ -18,11 +18,11 @@ func isDigit(_ byte: UInt8) -> Bool { byte >= 48 && byte <= 57 }
 func isLetter(_ byte: UInt8) -> Bool { lowercased(byte) >= 97 && lowercased(byte) <= 122 }
 
 /// `text` for an error, which is one line on a terminal: control characters, line feeds and the characters that turn
-/// the direction of text are escaped, and what exceeds 80 bytes is cut off.
-func escaped(_ text: String) -> String {
+/// the direction of text are escaped, and what exceeds `limit` bytes is cut off.
+public func escaped(_ text: String, limit: Int = 80) -> String {
     var shown = ""
     for scalar in text.unicodeScalars {
-        if shown.utf8.count >= 80 { return shown + "…" }
+        if shown.utf8.count >= limit { return shown + "…" }
         switch scalar.value {
         case 10: shown += "\\n"
         case 9: shown += "\\t"

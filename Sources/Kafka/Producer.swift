@@ -184,7 +184,8 @@ public final class Producer: KafkaProducer {
                 let name = errorName(code.rawValue)
                 counters.fail(name)
                 let failure = DeliveryFailure(
-                    name: name, reason: errorReason(code.rawValue), isRetriable: errorIsRetriable(code.rawValue))
+                    name: name, reason: errorReason(code.rawValue), isRetriable: errorIsRetriable(code.rawValue),
+                    isDoubtful: rd_kafka_message_status(message) != RD_KAFKA_MSG_STATUS_NOT_PERSISTED)
                 onDelivery?(token, failure)
             }
         }

@@ -29,7 +29,7 @@ extension Outbox {
 
     /// Records in memory that would be lost if the process ended now.
     public var unstoredCount: Int {
-        disk == nil ? pendingCount : records.unstored + replies.unstored + memory.waiting + memory.handedOver
+        disk == nil ? owedCount : records.unstored + replies.unstored + memory.waiting + memory.handedOver
     }
 
     func identity(_ origin: UInt16) -> RecordIdentity {

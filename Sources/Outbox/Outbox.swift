@@ -123,6 +123,8 @@ public final class Outbox {
     public var pendingCount: Int {
         waitingCount + records.handedOver + replies.handedOver + memory.handedOver + backlog.handedOver
     }
+    /// The same without those that the caller can say again later: an end need not wait for them, nor count them as lost.
+    public var owedCount: Int { pendingCount - replies.volatile }
     /// Records in memory that the transport does not have.
     public var waitingCount: Int { records.waiting + replies.waiting + memory.waiting + backlog.waiting }
     /// Replies in memory that are not settled, without those that never go to the disk.

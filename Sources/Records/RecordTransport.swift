@@ -47,11 +47,14 @@ public struct DeliveryFailure: Error, Equatable, Sendable {
     public let reason: String
     /// Whether sending it again can help.
     public let isRetriable: Bool
+    /// Whether the broker may have it all the same: it was sent, and no answer came.
+    public let isDoubtful: Bool
 
-    public init(name: String, reason: String, isRetriable: Bool) {
+    public init(name: String, reason: String, isRetriable: Bool, isDoubtful: Bool = false) {
         self.name = name
         self.reason = reason
         self.isRetriable = isRetriable
+        self.isDoubtful = isDoubtful
     }
 }
 

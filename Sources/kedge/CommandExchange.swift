@@ -26,7 +26,12 @@ final class CommandExchange {
         /// When the sender gives it up; the sender's business.
         var deadline = Instant(nanoseconds: .max)
         fileprivate var sent: Instant?
-        fileprivate var nodes: [String] = []
+        fileprivate var token = DeliveryToken(0)
+        fileprivate var isOnTopic = false
+        /// Why it is on no topic, in words.
+        fileprivate var failure: String?
+        /// Who has answered.
+        fileprivate(set) var nodes: [String] = []
 
         fileprivate init(
             id: String, payload: [UInt8], signature: [UInt8], nodes: Int, onReply: @escaping (Reply) -> Void
@@ -39,8 +44,6 @@ final class CommandExchange {
         }
     }
 
-    /// What it waits for, in words.
-    private(set) var progress = "the topic of replies was not found"
     /// Commands that are not answered by as many nodes as they should be.
     private(set) var waiting: [Pending] = []
 
@@ -51,15 +54,28 @@ final class CommandExchange {
     private let topic: TopicID
     private let topicName: String
     private var isReady = false
+    private var taken: UInt = 0
 
+    /// Of all commands: Kafka keeps the order within a partition only, and the key decides on that.
+    private static var key: StaticString { "commands" }
+
+    /// - Parameter timeout: how long a command is waited for. Soon before that is over librdkafka gives up what has not
+    ///   reached a broker, so that a command is not carried out when its sender has been told that it was not.
     init(
-        settings: KafkaSettings, topic: String, replies: String, loop: any Loop, log: Log
+        settings: KafkaSettings, topic: String, replies: String, timeout: Interval = .seconds(10), loop: any Loop,
+        log: Log
     ) throws(KafkaError) {
         self.loop = loop
         self.log = log
         topicName = topic
+        // librdkafka looks for what is too old once a second. 0 would be without an end.
+        let patience = max(timeout.milliseconds - 1_000, timeout.milliseconds / 2, 1)
         // A command waits for no other: it goes at once.
-        let impatient = settings.producer + [Property(name: "linger.ms", value: "0")]
+        let impatient =
+            settings.producer + [
+                Property(name: "linger.ms", value: "0"),
+                Property(name: "message.timeout.ms", value: decimal(min(patience, Int64(Int32.max)))),
+            ]
         producer = try Producer(name: "kedge-send", properties: impatient, loop: loop, log: log)
         self.topic = try producer.topic(named: topic)
         watcher = try Watcher(
@@ -70,9 +86,7 @@ final class CommandExchange {
         }
         watcher.onMessage = { [unowned(unsafe) self] message in receive(message) }
         producer.onRoom = { [unowned(unsafe) self] in transmit() }
-        producer.onDelivery = { [unowned(unsafe) self] _, failure in
-            if let failure { progress = "the command did not reach \(topicName): \(failure.reason)" }
-        }
+        producer.onDelivery = { [unowned(unsafe) self] token, failure in report(token, failure) }
     }
 
     /// Sends a command as soon as its reply cannot be missed any more.
@@ -102,24 +116,56 @@ final class CommandExchange {
     private func transmit() {
         guard isReady else { return }
         for command in waiting where command.sent == nil {
-            let offer = Array(command.id.utf8).withUnsafeBytes { key in
+            command.token = DeliveryToken(taken + 1)
+            let offer = Self.key.withUTF8Buffer { key in
                 command.payload.withUnsafeBytes { payload in
                     command.signature.withUnsafeBytes { signature in
                         producer.offer(
-                            command: payload, topic: topic, key: key, signature: signature, token: DeliveryToken(1))
+                            command: payload, topic: topic, key: UnsafeRawBufferPointer(key), signature: signature,
+                            token: command.token)
                     }
                 }
             }
             switch offer {
             case .taken:
                 command.sent = loop.time.now
-                progress = "the command is on \(topicName), nobody has answered"
-            case .full:
-                progress = "\(topicName) does not take the command yet"
-                return
-            case .refused(let reason): progress = "the command is not to be sent: \(reason)"
+                taken += 1
+            case .full: return
+            case .refused(let reason): command.failure = joined("the command is not to be sent: ", reason)
             }
         }
+    }
+
+    private func report(_ token: DeliveryToken, _ failure: DeliveryFailure?) {
+        guard let command = waiting.first(where: { $0.sent != nil && $0.token == token }) else { return }
+        guard let failure else {
+            command.isOnTopic = true
+            return
+        }
+        command.failure =
+            failure.isDoubtful
+            ? joined(Self.doubt, " (", failure.reason, ")")
+            : joined("the command did not reach ", topicName, ": ", failure.reason)
+    }
+
+    private static var doubt: String { "no broker has acknowledged the command; it may yet be carried out" }
+
+    /// How far a command has come that not all have answered, in words.
+    func progress(of command: Pending) -> String {
+        if !command.nodes.isEmpty {
+            // Of a large group some serve to tell which.
+            var text = "answered by "
+            for (index, node) in command.nodes.prefix(20).enumerated() {
+                text += index == 0 ? node : joined(", ", node)
+            }
+            let more = command.nodes.count - 20
+            return more > 0 ? joined(text, " and ", decimal(more), " more") : text
+        }
+        if command.isOnTopic { return joined("the command is on ", topicName, ", nobody has answered") }
+        if let failure = command.failure { return failure }
+        if command.sent != nil { return Self.doubt }
+        if isReady { return joined(topicName, " does not take the command; it was not sent") }
+        return "the topic of replies was not found; the command was not sent"
     }
 
     /// Replies carry the command's id as their key.

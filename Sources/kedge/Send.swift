@@ -24,6 +24,14 @@ extension Subcommand {
                 the message's value. Nodes take signed commands only with an end, so a command
                 without one expires after 30 s. kedge keygen makes keys.
 
+                What no broker has acknowledged about a second before --timeout is given up,
+                and not sent any more.
+
+                Kafka keeps the order of messages within a partition, which their key decides
+                on. All commands of kedge send have the key `commands`, so those to one topic
+                arrive in the order in which they are sent; other senders should use one key
+                for all of a node's commands, too.
+
                 Exits with 0 when all was done (`done`), with 69 when a reply did not come in
                 time, with 1 when one said otherwise, or when a line was no command.
                 """,
@@ -92,26 +100,38 @@ extension Subcommand {
         } else if options.has(value: "key-id") {
             return command.wrongUsage("--key-id needs --key-file")
         }
+        var single: (id: String, payload: [UInt8])?
+        if !isInput {
+            let id = options.value("id") ?? randomIdentifier()
+            let text = joined(
+                "{\"id\":", quotedJSON(id), ",\"actuator\":", quotedJSON(options.operands[0]),
+                options.has("safe") ? ",\"safe\":true" : "", options.has("query") ? ",\"query\":true" : "",
+                isAction ? "" : joined(",\"value\":", jsonValue(options.operands[1])),
+                hold.map { joined(",\"for\":\"", decimal($0.milliseconds), "ms\"") } ?? "",
+                priority < 0 ? "" : joined(",\"priority\":", decimal(priority)), "}")
+            let payload = Array(text.utf8)
+            // As the nodes will read it: what they would reject, under another id perhaps, is not sent.
+            do throws(CommandError) {
+                _ = try payload.parsed()
+            } catch {
+                return command.wrongUsage(error.reason)
+            }
+            single = (id, payload)
+        }
         if let problem = Connection.wrongUsage(options) { return command.wrongUsage(problem) }
         guard let settings = Connection.settings(options) else { return .configuration }
         return withLoop(level: .warning) { loop, log in
             do throws(KafkaError) {
+                let patience = timeout ?? .seconds(10)
                 let exchange = try CommandExchange(
-                    settings: settings, topic: topic, replies: replies, loop: loop, log: log)
+                    settings: settings, topic: topic, replies: replies, timeout: patience, loop: loop, log: log)
                 let sending = Sending(
                     exchange: exchange, key: key, validity: expires ?? (key == nil ? nil : .seconds(30)),
-                    timeout: timeout ?? .seconds(10), nodes: nodes, isQuiet: options.has("json"), loop: loop, log: log)
-                if isInput {
-                    sending.takeInput()
+                    timeout: patience, nodes: nodes, isQuiet: options.has("json"), loop: loop, log: log)
+                if let single {
+                    sending.send(id: single.id, single.payload, isEnding: false)
                 } else {
-                    let id = options.value("id") ?? randomIdentifier()
-                    let text = joined(
-                        "{\"id\":", quotedJSON(id), ",\"actuator\":", quotedJSON(options.operands[0]),
-                        options.has("safe") ? ",\"safe\":true" : options.has("query") ? ",\"query\":true" : "",
-                        isAction ? "" : joined(",\"value\":", jsonValue(options.operands[1])),
-                        hold.map { joined(",\"for\":\"", decimal($0.milliseconds), "ms\"") } ?? "",
-                        priority < 0 ? "" : joined(",\"priority\":", decimal(priority)), "}")
-                    sending.send(id: id, Array(text.utf8), isEnding: false)
+                    sending.takeInput()
                 }
                 loop.runUntilStopped(after: nil, log: log)
                 sending.end()
@@ -259,7 +279,7 @@ private final class Sending {
         exchange.forget(command)
         unanswered += 1
         let count = nodes == 1 ? "no reply" : "\(command.missing) of \(nodes) replies are missing"
-        log.error("\(count) to \(command.id) within \(timeout.asWritten): \(exchange.progress)")
+        log.error("\(count) to \(command.id) within \(timeout.asWritten): \(exchange.progress(of: command))")
     }
 
     private func stopWhenDone() {

@@ -149,6 +149,7 @@ import Testing
         #expect(states.records.allSatisfy { $0.key == "pi-test/pump" })
         #expect(sensors.isEveryIDThereOnce)
         #expect(plant.agent.status.contains("\(appended) acknowledged, 0 failed, 0 dropped, 0 waiting"))
+        #expect(plant.agent.status.hasSuffix(", 1 commands: 1 done"))
     }
 
     @Test func aStopWithoutABrokerEnds() throws {
@@ -157,9 +158,21 @@ import Testing
         }
         plant.agent.start()
         #expect(try plant.wait { plant.agent.outbox.pendingCount >= 10 })
-        let pending = plant.agent.outbox.pendingCount
-        #expect(try plant.stop() == pending)
+        // The pump's state is said anew at the next start.
+        let owed = plant.agent.outbox.pendingCount - 1
+        #expect(try plant.stop() == owed)
         #expect(!plant.pumpLevels.isEmpty && plant.pumpLevels.allSatisfy { $0 == false })
+    }
+
+    /// States are in memory only, and each start publishes them anew: they are neither waited for nor lost.
+    @Test func aStopWithNothingButStatesLosesNothing() throws {
+        let plant = try Plant("stop_within: 1h\n\(pump)") { $1.set(isUp: false) }
+        plant.agent.start()
+        #expect(plant.agent.outbox.pendingCount == 1)
+        #expect(plant.agent.unstoredCount == 0)
+        #expect(try plant.stop() == 0)
+        #expect(plant.lines("sending the last").isEmpty)
+        #expect(plant.agent.status.contains(", 0 waiting"))
     }
 
     @Test func anActuatorWhoseLineSomebodyHoldsIsWaitedFor() throws {

@@ -125,6 +125,19 @@ import Testing
         #expect(problems("actuators: [just text]").count == 1)
     }
 
+    @Test func aSenderOfAnActuatorThatIsNotThere() {
+        let senders = "commands: { senders: { app: { actuators: { lmap: {} } } } }"
+        let found = problems("actuators: [{ id: lamp, driver: sim }]", senders)
+        #expect(found.count == 2)
+        #expect(
+            found.contains(
+                "kedge.yaml:5:44: commands.senders.app.actuators.lmap is the id of no actuator, did you mean lamp?"),
+            "\(found)")
+        // Where the actuator is the mistake, the sender is none.
+        #expect(problems("actuators: [{ id: lmap, driver: no }]", senders).count == 2)
+        #expect(problems("actuators: [{ id: lmap, driver: sim }]", senders).count == 1)
+    }
+
     // MARK: One mistake, one line
 
     @Test(arguments: [

@@ -160,9 +160,50 @@ import Testing
         for index in 0..<100 { station.send(index % 2 == 0 ? "x" : #"{"actuator":"pump","value":1}"#) }
         #expect(station.replies.count == 10)
         #expect(station.processor.counters.unanswered == 90)
+        #expect(station.processor.counters.words == ", 100 commands: 10 rejected, 90 not answered")
         station.loop.advance(by: .seconds(1))
         station.send("x")
         #expect(station.replies.count == 11)
+    }
+
+    /// The first at once, then the number in a minute; and what somebody else wrote cannot begin a line of its own.
+    @Test func theLogTellsOfStrangers() throws {
+        let folder = try KeyFolder()
+        let path = try folder.file("keys", "ops \(String(repeating: "5a", count: 32))\n")
+        let station = try Station(keys: decodeKeys(["key_file": scalar(path)]).0)
+        func lines() -> [String] { station.recorder.lines.filter { $0.hasPrefix("warning: commands: ") } }
+        let unsigned = #"{"actuator":"pump","value":1}"#
+        station.send(unsigned)
+        let first =
+            "warning: commands: 1 of nobody known refused, the first on commands: the command is not signed: "
+            + "this node wants a header sig"
+        #expect(lines() == [first])
+        station.send(#"{"actuator":"a\nerror: b","value":1}"#)
+        for _ in 0..<38 { station.send(unsigned) }
+        station.loop.advance(by: .milliseconds(59_999))
+        #expect(lines().count == 1)
+        station.loop.advance(by: .milliseconds(1))
+        #expect(
+            lines().last
+                == #"warning: commands: 39 of nobody known refused, the first on commands: unknown actuator "a\nerror: b""#
+        )
+        // Nobody comes for a minute: the next one is told at once.
+        station.loop.advance(by: .seconds(600))
+        #expect(lines().count == 2)
+        for _ in 0..<3 { station.send(unsigned) }
+        #expect(lines().count == 3)
+        station.processor.stop()
+        #expect(lines().count == 4)
+        #expect(lines().last?.hasPrefix("warning: commands: 2 of nobody") == true)
+    }
+
+    @Test func whoIsKnownIsNoNews() throws {
+        let station = try Station()
+        station.send("x")
+        station.processor.stop()
+        #expect(station.recorder.lines.allSatisfy { !$0.contains("nobody known") })
+        #expect(station.processor.counters.words == ", 1 commands: 1 rejected")
+        #expect(CommandCounters().words == "")
     }
 
     @Test(arguments: [

@@ -37,10 +37,11 @@ final class KeyFolder {
     func text(_ name: String) throws -> String { try String(contentsOfFile: path(name), encoding: .utf8) }
 }
 
-func decodeKeys(_ pairs: KeyValuePairs<String, Node>) -> (Keyring?, [String]) {
+func decodeKeys(_ pairs: KeyValuePairs<String, Node>, actuators: [String]? = nil) -> (Keyring?, [String]) {
     let diagnostics = Diagnostics(file: "k.yaml")
     let reader = Reader(mapping(pairs), path: "commands", diagnostics: diagnostics)
-    let settings = CommandSettings.decode(reader, TopicNames(node: "pi-01", layer: nil))
+    let settings = CommandSettings.decode(
+        reader, TopicNames(node: "pi-01", layer: nil), actuators: actuators)
     return (settings.keys, diagnostics.lines)
 }
 
@@ -237,6 +238,27 @@ private let key2 = "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d
         #expect(alone.count == 1 && alone[0].contains("expected key_file or public_key_file, too"), "\(alone)")
     }
 
+    /// A misspelt id would shut the sender out of the actuator that was meant.
+    @Test func anAllowListNamesActuatorsThatAreThere() throws {
+        let path = try folder.file("keys", "app \(key1)\n")
+        func problems(_ actuators: [String]?) -> [String] {
+            let rules = mapping(["lmap": mapping([:]), "lamp": mapping([:]), "*": mapping([:]), "heater": mapping([:])])
+            return decodeKeys(
+                ["key_file": scalar(path), "senders": mapping(["app": mapping(["actuators": rules])])],
+                actuators: actuators
+            ).1
+        }
+        let found = problems(["lamp", "pump"])
+        #expect(found.count == 2)
+        #expect(
+            found.first?.hasSuffix("commands.senders.app.actuators.lmap is the id of no actuator, did you mean lamp?")
+                == true, "\(found)")
+        #expect(
+            found.last?.hasSuffix("actuators.heater is the id of no actuator, expected one of this node, or \"*\"")
+                == true, "\(found)")
+        #expect(problems(nil) == [])
+    }
+
     @Test func aSignedCommandMustEnd() throws {
         let keyring = Keyring([])
         let now = WallTime(nanoseconds: 1_795_193_522_000_000_000)
@@ -254,14 +276,13 @@ private let key2 = "ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d
     @Test func repliesToStrangersAreFew() {
         let limiter = ReplyLimiter(burst: 3, every: .seconds(1))
         var now = Instant(nanoseconds: 5)
-        #expect((0..<6).map { _ in limiter.admit(at: now) } == [0, 0, 0, nil, nil, nil])
-        #expect(limiter.held == 3)
+        #expect((0..<6).map { _ in limiter.admit(at: now) } == [true, true, true, false, false, false])
         now = now + .milliseconds(999)
-        #expect(limiter.admit(at: now) == nil)
+        #expect(!limiter.admit(at: now))
         now = now + .milliseconds(1)
-        #expect(limiter.admit(at: now) == 4)
-        #expect(limiter.admit(at: now) == nil)
+        #expect(limiter.admit(at: now))
+        #expect(!limiter.admit(at: now))
         now = now + .seconds(60)
-        #expect((0..<4).map { _ in limiter.admit(at: now) } == [1, 0, 0, nil])
+        #expect((0..<4).map { _ in limiter.admit(at: now) } == [true, true, true, false])
     }
 }

@@ -11,6 +11,7 @@ import Testing
 /// A processor with three actuators: `pump` (gpio), `dimmer` (sim, 0 to 100) and `valve` (sim, slow).
 final class Station {
     let loop = ManualLoop()
+    let recorder = LogRecorder()
     let hardware: SimulatedHardware
     let actuators: [Actuator]
     private(set) var replies: [Reply] = []
@@ -37,7 +38,7 @@ final class Station {
     init(
         maxAge: Interval = .seconds(30), recentCapacity: Int = 1_000, keys: Keyring? = nil, unit: String? = nil
     ) throws {
-        let log = LogRecorder().log
+        let log = recorder.log
         hardware = SimulatedHardware(loop: loop)
         let pump = GPIOOutput.Settings(line: line).plan
         let dimmer = SimulatedOutput.Settings(range: 0...100).plan

@@ -105,10 +105,80 @@ private func answers(_ result: (code: Int32, output: [String], errors: [String])
         let missing = try plant.send("fan", "10", "--expect", "3", "--timeout", "3s")
         #expect(missing.code == 69)
         #expect(answers(missing).count == 2)
-        #expect(missing.errors.contains { $0.contains("1 of 3 replies are missing") })
+        let told = missing.errors.first { $0.contains("1 of 3 replies are missing") } ?? ""
+        #expect(told.contains(": answered by pi-") && told.contains("pi-1") && told.contains("pi-2"), "\(told)")
+        #expect(!told.contains("nobody"))
         let none = try plant.send("fan", "10", "--topic", "nobody", "--timeout", "1s")
         #expect(none.code == 69)
         #expect(none.errors.contains { $0.hasPrefix("error: no reply to ") && $0.contains(" within 1s: ") })
+    }
+
+    /// With keys of their own they would be spread over the partitions, and overtake each other.
+    @Test func commandsOfOneTopicAreOfOnePartition() throws {
+        let plant = try Plant(nodes: ["pi-1"])
+        let input = (0..<20).map { "{\"id\":\"c\($0)\",\"actuator\":\"fan\",\"value\":\($0)}" }
+        #expect(try plant.send(input: input.joined(separator: "\n")).code == 0)
+        #expect(try plant.send("fan", "1").code == 0)
+        #expect(try plant.send("*", "--safe").code == 0)
+        let watch = try KedgeProcess.run(
+            "watch", "commands", "--json", "--from", "beginning", "-n", "22", "-b", plant.broker.bootstrap)
+        #expect(watch.code == 0)
+        let messages = try watch.output.map { try JSONDecoder().decode(Message.self, from: Data($0.utf8)) }
+        #expect(messages.count == 22)
+        #expect(Set(messages.map(\.partition)).count == 1)
+        #expect(Set(messages.map(\.key)) == ["commands"])
+        let ids = messages.compactMap { try? JSONDecoder().decode(Identified.self, from: Data($0.value.utf8)).id }
+        #expect(ids.prefix(20) == (0..<20).map { "c\($0)" }[...])
+    }
+
+    private struct Message: Decodable {
+        let partition: Int
+        let key: String
+        let value: String
+    }
+
+    private struct Identified: Decodable {
+        let id: String
+    }
+
+    /// Who was told that nobody answered must not see the actuator switched on after all.
+    @Test func whatWasGivenUpIsNotSentLater() throws {
+        let port = String(try freePort())
+        let arguments = ["--port", port, "--topic", "commands", "--topic", "replies"]
+        var broker = try KedgeProcess(["broker"] + arguments)
+        try broker.outputLine(with: "bootstrap.servers=")
+        let pipe = Pipe()
+        let sender = try KedgeProcess(
+            [
+                "send", "-b", "127.0.0.1:" + port, "--timeout", "4s", "-X", "reconnect.backoff.ms=50", "-X",
+                "reconnect.backoff.max.ms=200",
+            ], input: pipe)
+        func give(_ id: String) throws -> String {
+            let line = "{\"id\":\"\(id)\",\"actuator\":\"fan\",\"value\":1}\n"
+            pipe.fileHandleForWriting.write(Data(line.utf8))
+            return try sender.errorLine(with: "no reply to \(id) within 4s: ")
+        }
+        #expect(try give("g1").hasSuffix(": the command is on commands, nobody has answered"))
+        // One that has it, and does not answer.
+        broker.signal(SIGSTOP)
+        let doubtful = try give("g2")
+        #expect(doubtful.contains(": no broker has acknowledged the command; it may yet be carried out"), "\(doubtful)")
+        broker.signal(SIGKILL)
+        _ = try broker.exitCode()
+        let lost = try give("g3")
+        #expect(lost.contains(": the command did not reach commands: "), "\(lost)")
+        #expect(!lost.contains("carried out"))
+        broker = try KedgeProcess(["broker"] + arguments)
+        try broker.outputLine(with: "bootstrap.servers=")
+        // It may take its time to find the broker again.
+        var found = ""
+        for number in 4..<20 where !found.hasSuffix("nobody has answered") { found = try give("g\(number)") }
+        #expect(found.hasSuffix("nobody has answered"))
+        let watch = try KedgeProcess.run(
+            "watch", "commands", "--from", "beginning", "--for", "3s", "-b", "127.0.0.1:" + port)
+        #expect(!watch.output.isEmpty)
+        #expect(watch.output.allSatisfy { !$0.contains("g2") && !$0.contains("g3") }, "\(watch.output)")
+        sender.signal(SIGTERM)
     }
 
     @Test func signedCommands() throws {

@@ -99,9 +99,11 @@ extension Keyring {
     ///       app: { actuators: { lamp: {}, dimmer: { min: 0, max: 50 } } }
     ///
     /// Without `senders` each key permits everything; with it, a key that no sender has is a mistake. A sender without
-    /// `keys` has the one of its own name.
+    /// `keys` has the one of its own name. An actuator that is not there is a mistake: the one that was meant would be left
+    /// out.
+    /// - Parameter actuators: the ids of those that are there; `nil` when they are not known.
     /// - Returns: `nil` where neither file is named, and where something was wrong, which was reported.
-    static func decode(_ reader: Reader) -> Keyring? {
+    static func decode(_ reader: Reader, actuators: [String]?) -> Keyring? {
         var loaded: [LoadedKey] = []
         load("key_file", .shared, reader, &loaded)
         load("public_key_file", .publicKey, reader, &loaded)
@@ -120,7 +122,7 @@ extension Keyring {
             let name = field.key?.text ?? ""
             let sender = field.reader()
             let fields = sender.fields("keys")
-            let rules = Self.rules(sender)
+            let rules = Self.rules(sender, actuators)
             sender.finish()
             var ids: [(id: String, mark: Mark)] = []
             for field in fields ?? [] {
@@ -174,11 +176,22 @@ extension Keyring {
         }
     }
 
-    private static func rules(_ reader: Reader) -> [Sender.Rule]? {
+    private static func refuse(_ field: Field, _ name: String, _ known: [String]) {
+        let mark = field.key?.mark ?? field.mark
+        let what = joined(field.path, " is the id of no actuator")
+        if let near = nearest(to: name, among: known) {
+            field.diagnostics.report(mark, joined(what, ", did you mean ", near, "?"))
+        } else {
+            field.diagnostics.report(mark, what, expected: "one of this node, or \"*\"")
+        }
+    }
+
+    private static func rules(_ reader: Reader, _ known: [String]?) -> [Sender.Rule]? {
         guard let actuators = reader.mapping("actuators") else { return nil }
         var rules: [Sender.Rule] = []
         for field in actuators.fields() {
             let name = field.key?.text ?? ""
+            if let known, !name.isEqual(to: "*"), !contains(known, name) { refuse(field, name, known) }
             let rule = field.reader()
             let limits = -1e15...1e15
             let lowest = rule.number("min", in: limits)

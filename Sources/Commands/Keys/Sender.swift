@@ -42,8 +42,6 @@ public final class Sender: Sendable {
 
 /// Keeps answers to what nobody signed from becoming a flood of their own: a burst, then one in `every`.
 public final class ReplyLimiter {
-    /// How many were held back since the last one that was let through; `admit` sets it back.
-    public private(set) var held: UInt64 = 0
     private let burst: Int64
     private let every: Interval
     /// When the bucket would be full again.
@@ -55,16 +53,10 @@ public final class ReplyLimiter {
     }
 
     /// Whether to answer now.
-    /// - Returns: `nil` for no; otherwise how many were held back before.
-    public func admit(at now: Instant) -> UInt64? {
+    public func admit(at now: Instant) -> Bool {
         let base = full.map { max($0, now) } ?? now
-        if base - now > every * (burst - 1) {
-            held += 1
-            return nil
-        }
+        if base - now > every * (burst - 1) { return false }
         full = base + every
-        let count = held
-        held = 0
-        return count
+        return true
     }
 }
