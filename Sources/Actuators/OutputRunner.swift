@@ -198,7 +198,8 @@ final class OutputRunner {
         job.deadline = hasHung ? loop.time.now : loop.time.now + Self.limit
         isOut = true
         // Kept until the job is back: the thread may return to it long after the actuator has gone.
-        number = queue.perform({ job.run(limit: Self.limit) }, isUrgent: isUrgent) { [self] in back(turn) }
+        number = queue.perform(
+            { job.run(limit: Self.limit) }, isUrgent: isUrgent, completion: { [self] in back(turn) })
     }
 
     /// Takes back what the thread has not begun.
@@ -263,11 +264,13 @@ final class OutputRunner {
         let (job, turn) = (stepJob, generation)
         job.deadline = loop.time.now + Self.limit
         isStepOut = true
-        stepNumber = queue.perform({ job.run(limit: Self.limit) }, isUrgent: false) { [self] in
-            isStepOut = false
-            if turn != generation { return }
-            if let error = job.error { stepFailed(error) } else { planStep(job.pause) }
-        }
+        stepNumber = queue.perform(
+            { job.run(limit: Self.limit) }, isUrgent: false,
+            completion: { [self] in
+                isStepOut = false
+                if turn != generation { return }
+                if let error = job.error { stepFailed(error) } else { planStep(job.pause) }
+            })
     }
 
     private func stepFailed(_ error: ActuatorError) {

@@ -74,12 +74,12 @@ final class TellingQueue: WorkQueue {
             {
                 job()
                 news.outcome = bus.takeOutcome()
-            }, isUrgent: isUrgent
-        ) { [log] in
-            if let outcome = news.outcome {
-                log?.warning(joined("bus ", bus.name, ": ", outcome.description))
-            }
-            completion()
-        }
+            }, isUrgent: isUrgent,
+            completion: { [log] in
+                if let outcome = news.outcome {
+                    log?.warning(joined("bus ", bus.name, ": ", outcome.description))
+                }
+                completion()
+            })
     }
 }

@@ -15,7 +15,7 @@ import Testing
     }
 
     /// The group's session may end before or after.
-    @Test(arguments: ["2000", "30000"]) func brokersThatFallSilentAreAwayFromThenOn(session: String) throws {
+    @Test(arguments: ["4000", "30000"]) func brokersThatFallSilentAreAwayFromThenOn(session: String) throws {
         let fixture = try Fixture(mocked: true)
         let group = try group(fixture, session: session)
         var states: [Bool] = []

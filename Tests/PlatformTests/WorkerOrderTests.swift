@@ -11,14 +11,13 @@ import Testing
         var ran: [Int] = []
         var completed: [Int] = []
         func add(_ job: Int, isUrgent: Bool = false) -> UInt64 {
-            worker.perform({ ran.append(job) }, isUrgent: isUrgent) { completed.append(job) }
+            worker.perform({ ran.append(job) }, isUrgent: isUrgent, completion: { completed.append(job) })
         }
         let first = worker.perform(
             {
                 begun.signal()
                 release.wait()
-            }, isUrgent: false
-        ) { completed.append(0) }
+            }, isUrgent: false, completion: { completed.append(0) })
         begun.wait()
         _ = add(1)
         let second = add(2)
