@@ -40,9 +40,10 @@ import Testing
         var states: [Bool] = []
         group.consumer.onLink = { states.append($0) }
         fixture.mock?.set(roundTrip: .seconds(3))
-        try fixture.loop.turn(for: .seconds(12))
+        try fixture.loop.turn(for: .seconds(10))
         #expect(states.isEmpty)
         #expect(group.assigned == 1)
+        fixture.mock?.set(roundTrip: .zero)
         group.consumer.close()
     }
 }
