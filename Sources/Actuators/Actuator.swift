@@ -186,12 +186,13 @@ public final class Actuator {
         deadline = nil
         isConfirmed = false
         holder = order.command
-        if !sameValue(order.value, plan.safe) {
+        let isForSafeValue = sameValue(order.value, plan.safe)
+        if !isForSafeValue {
             safeSince = nil
             meter?.take(at: loop.time.now)
         }
         startLease(order)
-        output.set(order.value) { [unowned(unsafe) self] result in confirm(order, result) }
+        output.set(order.value, isUrgent: isForSafeValue) { [unowned(unsafe) self] result in confirm(order, result) }
     }
 
     private func confirm(_ order: Order, _ result: OutputRunner.Result) {

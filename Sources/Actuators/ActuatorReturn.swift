@@ -22,7 +22,7 @@ extension Actuator {
         holder = nil
         isConfirmed = false
         isReturning = true
-        output.set(plan.safe) { [unowned(unsafe) self] result in confirmSafe(cause, result) }
+        output.set(plan.safe, isUrgent: true) { [unowned(unsafe) self] result in confirmSafe(cause, result) }
     }
 
     private func confirmSafe(_ cause: ChangeCause, _ result: OutputRunner.Result) {

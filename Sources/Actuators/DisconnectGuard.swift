@@ -29,7 +29,8 @@ public final class DisconnectGuard {
     deinit { cancel() }
 
     /// Tells whether the brokers are there.
-    public func linkChanged(isUp: Bool) {
+    /// - Parameter since: when they went away; `nil` is now.
+    public func linkChanged(isUp: Bool, since: Instant? = nil) {
         // Told twice that they are away, it counts from the first time.
         if isUp != isAway { return }
         isAway = !isUp
@@ -38,10 +39,10 @@ public final class DisconnectGuard {
             for entry in watched { entry.actuator.held = nil }
             return
         }
-        let now = loop.time.now
+        let start = since ?? loop.time.now
         for entry in watched {
             timers.append(
-                loop.at(now + entry.after) { [unowned(unsafe) self] in
+                loop.at(start + entry.after) { [unowned(unsafe) self] in
                     // What waits for the disk or its turn comes too late.
                     entry.actuator.held = .disconnect
                     if entry.actuator.isSafe, !entry.actuator.isBusy { return }

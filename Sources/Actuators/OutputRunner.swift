@@ -7,7 +7,8 @@ import Records
 ///
 /// On a bus a hung transfer never holds up the loop or another output. It is given up after `limit`; from then on
 /// nothing is asked of the driver until its thread is back, because nobody knows what the transfer may yet do. So the
-/// actuator must set its safe value again then: `onReturn` tells it.
+/// actuator must set its safe value again then: `onReturn` tells it. What is overtaken before its thread has begun it is
+/// withdrawn, and never driven; the safe value goes ahead of all that waits for the bus.
 ///
 /// A value that is more than one write (`ActuatorDriver.pause`) gets its steps until the next one is set.
 final class OutputRunner {
@@ -78,7 +79,11 @@ final class OutputRunner {
     /// Counts the calls of `set`; what belongs to an older one is thrown away.
     private var generation: UInt64 = 0
     private var isOut = false
+    /// The queue's number of the job that is out.
+    private var number: UInt64 = 0
     private var hasHung = false
+    /// The value goes ahead of what waits for the bus.
+    private var isUrgent = false
     /// The value is to be driven as soon as the thread is back.
     private var isWaiting = false
     private var settleTimer: TimerID?
@@ -86,6 +91,7 @@ final class OutputRunner {
     private let stepJob: Job
     private var stepTimer: TimerID?
     private var isStepOut = false
+    private var stepNumber: UInt64 = 0
 
     /// - Parameter queue: the bus's; `nil` runs the driver on the loop.
     init(driver: any ActuatorDriver, queue: (any WorkQueue)?, loop: any Loop) {
@@ -97,7 +103,7 @@ final class OutputRunner {
         stepJob.isStep = true
     }
 
-    /// Ends it: nothing is called back any more. A job that is out ends by itself.
+    /// Ends it: nothing is called back any more. A job that has begun ends by itself.
     func abandon() {
         done = nil
         onReturn = nil
@@ -106,11 +112,13 @@ final class OutputRunner {
         generation &+= 1
         cancelTimers()
         planStep(nil)
+        withdraw()
     }
 
     /// Drives `value` in place of whatever is being set; `done` is called once, perhaps before this returns, and not
     /// at all when another call comes first.
-    func set(_ value: Value, _ done: @escaping (Result) -> Void) {
+    /// - Parameter isUrgent: on a bus, it goes ahead of all transfers that have not begun.
+    func set(_ value: Value, isUrgent: Bool, _ done: @escaping (Result) -> Void) {
         cancelTimers()
         planStep(nil)
         generation &+= 1
@@ -126,6 +134,8 @@ final class OutputRunner {
             return
         }
         startLimit()
+        withdraw()
+        self.isUrgent = isUrgent
         if isOut { isWaiting = true } else { handOver(value) }
     }
 
@@ -171,6 +181,12 @@ final class OutputRunner {
             self.limitTimer = nil
             self.hasHung = self.isOut
             self.isWaiting = false
+            self.withdraw()
+            if self.hasHung, !self.isOut {
+                // It was not this one that hung. The next in turn tells when the thread is back.
+                self.isUrgent = true
+                self.handOver(nil)
+            }
             self.conclude(nil, .timeout(Self.limit))
         }
     }
@@ -179,14 +195,18 @@ final class OutputRunner {
         guard let queue else { return }
         let (job, turn) = (job, generation)
         job.value = value
-        job.deadline = loop.time.now + Self.limit
+        job.deadline = hasHung ? loop.time.now : loop.time.now + Self.limit
         isOut = true
         // Kept until the job is back: the thread may return to it long after the actuator has gone.
-        queue.perform {
-            job.run(limit: Self.limit)
-        } completion: { [self] in
-            back(turn)
-        }
+        number = queue.perform(
+            { job.run(limit: Self.limit) }, isUrgent: isUrgent, completion: { [self] in back(turn) })
+    }
+
+    /// Takes back what the thread has not begun.
+    private func withdraw() {
+        guard let queue else { return }
+        if isOut, queue.withdraw(number) { isOut = false }
+        if isStepOut, queue.withdraw(stepNumber) { isStepOut = false }
     }
 
     private func back(_ turn: UInt64) {
@@ -244,13 +264,13 @@ final class OutputRunner {
         let (job, turn) = (stepJob, generation)
         job.deadline = loop.time.now + Self.limit
         isStepOut = true
-        queue.perform {
-            job.run(limit: Self.limit)
-        } completion: { [self] in
-            isStepOut = false
-            if turn != generation { return }
-            if let error = job.error { stepFailed(error) } else { planStep(job.pause) }
-        }
+        stepNumber = queue.perform(
+            { job.run(limit: Self.limit) }, isUrgent: false,
+            completion: { [self] in
+                isStepOut = false
+                if turn != generation { return }
+                if let error = job.error { stepFailed(error) } else { planStep(job.pause) }
+            })
     }
 
     private func stepFailed(_ error: ActuatorError) {

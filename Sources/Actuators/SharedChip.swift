@@ -17,6 +17,8 @@ final class SharedChip {
     private(set) var outputs: UInt32 = 0
     /// The outputs' levels: the safe ones at first, then as they were last written.
     var latch: UInt32 = 0
+    /// The same for outputs with many steps, one for each output of the chip; negative is none of an actuator.
+    var steps: [Int64] = []
     /// The chip was set up since the start.
     var isSetUp = false
 
@@ -41,6 +43,12 @@ final class SharedChip {
         let bit = UInt32(1) << UInt32(truncatingIfNeeded: output)
         outputs |= bit
         latch = safe ? latch | bit : latch & ~bit
+    }
+
+    /// Makes one of sixteen outputs with many steps an actuator's.
+    func add(output: Int, safeStep: Int64) {
+        if steps.isEmpty { steps = [Int64](repeating: -1, count: 16) }
+        steps[output] = safeStep
     }
 }
 

@@ -43,7 +43,8 @@ class SteppedOutput: ActuatorDriver {
     /// The step of the safe value.
     final var safeStep: Int64 { Self.step(safe, scale, steps) }
 
-    private static func step(_ value: Double, _ scale: ValueScale, _ steps: Int64) -> Int64 {
+    /// The step for a value.
+    static func step(_ value: Double, _ scale: ValueScale, _ steps: Int64) -> Int64 {
         let exact = (scale.share(value) * Double(steps)).rounded()
         return max(0, min(steps, Int64(exact)))
     }

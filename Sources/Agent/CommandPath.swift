@@ -129,7 +129,9 @@ final class CommandPath {
             log.info("taking commands from \(place.topic)")
             onReceiving?(place.topic)
         }
-        consumer.onLink = { [unowned(unsafe) self] isUp in disconnect.linkChanged(isUp: isUp) }
+        consumer.onLink = { [unowned(unsafe) self] isUp in
+            disconnect.linkChanged(isUp: isUp, since: self.consumer?.awaySince)
+        }
         consumer.onFatal = { [unowned(unsafe) self] error in renew(after: error) }
         consumer.isHeld = holdsMessages
         self.consumer = consumer

@@ -62,16 +62,24 @@ final class TellingQueue: WorkQueue {
     }
 
     func perform(_ job: @escaping () -> Void, completion: @escaping () -> Void) {
+        _ = perform(job, isUrgent: false, completion: completion)
+    }
+
+    func withdraw(_ job: UInt64) -> Bool { queue.withdraw(job) }
+
+    func perform(_ job: @escaping () -> Void, isUrgent: Bool, completion: @escaping () -> Void) -> UInt64 {
         let news = News()
         let bus = bus
-        queue.perform {
-            job()
-            news.outcome = bus.takeOutcome()
-        } completion: { [log] in
-            if let outcome = news.outcome {
-                log?.warning(joined("bus ", bus.name, ": ", outcome.description))
-            }
-            completion()
-        }
+        return queue.perform(
+            {
+                job()
+                news.outcome = bus.takeOutcome()
+            }, isUrgent: isUrgent,
+            completion: { [log] in
+                if let outcome = news.outcome {
+                    log?.warning(joined("bus ", bus.name, ": ", outcome.description))
+                }
+                completion()
+            })
     }
 }

@@ -110,13 +110,27 @@ final class Client {
             let error = error(of: event)
             if onError?(event, error) != true { link.failed(error) }
         case RD_KAFKA_EVENT_STATS:
-            // STATISTICS.md: every broker has a `state`.
             if let text = rd_kafka_event_stats(event) {
-                link.observed(isConnected: strstr(text, "\"state\":\"UP\"") != nil, isNeeded: needsBroker())
+                link.observed(silence: silence(text), isNeeded: needsBroker())
             }
             onEvent?(event, type)
         default: onEvent?(event, type)
         }
+    }
+
+    /// STATISTICS.md: every broker has a `state`, and behind it `rxidle`, the microseconds since it was last heard.
+    /// - Returns: the shortest of those that are connected; `nil` when none is.
+    private func silence(_ statistics: UnsafePointer<CChar>) -> Interval? {
+        var shortest: Interval?
+        var rest = statistics
+        while let found = strstr(rest, "\"state\":\"UP\"") {
+            rest = UnsafePointer(found) + 1
+            let idle = strstr(rest, "\"rxidle\":").map { strtoll($0 + 9, nil, 10) } ?? 0
+            // Negative before the first answer.
+            let silence = Interval.microseconds(Int64(max(0, idle)))
+            shortest = shortest.map { min($0, silence) } ?? silence
+        }
+        return shortest
     }
 
     private func error(of event: OpaquePointer) -> KafkaError {

@@ -21,6 +21,8 @@ public final class Consumer {
 
     private let client: Client
     private let log: Log
+    /// A member of a group asks something every heartbeat.interval.ms, and gets an answer as soon as the link permits.
+    private let patience: Interval
     /// Partitions whose place is known to the group: by a message that was handed over, or by a commit.
     private var positioned: [MessagePlace] = []
     /// Partitions whose end was reached since they were assigned, or the brokers were back.
@@ -45,6 +47,7 @@ public final class Consumer {
             RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS
             | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT
         let pollInterval = configuration.number("max.poll.interval.ms") ?? 300_000
+        patience = .milliseconds(Int64(configuration.number("heartbeat.interval.ms") ?? 3_000)) + .seconds(5)
         client = try Client(
             owning: configuration.start(RD_KAFKA_CONSUMER, events: events), isConsumer: true, name: "consumer",
             loop: loop, log: log)
@@ -67,6 +70,9 @@ public final class Consumer {
 
     /// Whether the brokers answer; `nil` until that is known.
     public var isConnected: Bool? { client.link.isUp }
+
+    /// Since when they do not; what they fell silent at, rather than when that was noticed. `nil` while they do.
+    public var awaySince: Instant? { client.link.downSince }
 
     /// Whether nothing is handed over for now, neither messages nor what the brokers say. For a moment only: the group takes a
     /// member for dead that does not ask for max.poll.interval.ms, and rebalances wait for it.
@@ -164,7 +170,10 @@ public final class Consumer {
                 assigned = count
             }
             client.link.succeeded()
+            client.link.patience = patience
         } else {
+            // Joining again may take long. But a session that nobody answered for ends like this, too.
+            if rd_kafka_assignment_lost(client.handle) == 0 { client.link.patience = nil }
             if isCooperative {
                 report(rd_kafka_incremental_unassign(client.handle, list))
                 if let entries = list?.pointee.elems {

@@ -6,7 +6,8 @@ import Records
 ///
 /// librdkafka reports each failed attempt, but no success, and that all brokers are down only when it finds them down
 /// in the same instant. So a link is up with any acknowledgement, message or commit, and the statistics decide when
-/// there is none. Each kind of error is said once until then.
+/// there is none: they also tell for how long nothing has been heard, which is all there is to see of a connection that
+/// died silently, until socket.timeout.ms (60 s). Each kind of error is said once until then.
 final class Link {
     /// `nil` until the first answer or the first failure of all brokers.
     private(set) var isUp: Bool?
@@ -17,7 +18,11 @@ final class Link {
 
     private let loop: any Loop
     private let log: Log
-    private var downSince: Instant?
+    /// Since when the brokers have been away, `nil` while they are not: since they were last heard when they fell
+    /// silent, otherwise since that was noticed.
+    private(set) var downSince: Instant?
+    /// How long connected brokers may be silent. `nil` for ever: nobody has asked them anything.
+    var patience: Interval?
     private var said: [Int32] = []
     /// Whether a failed handshake has been put down to the clock.
     private var hasBlamedClock = false
@@ -56,9 +61,14 @@ final class Link {
     }
 
     /// What the statistics say.
-    func observed(isConnected: Bool, isNeeded: Bool) {
-        if isConnected {
-            succeeded()
+    /// - Parameter silence: for how long nothing has come from any connected broker; `nil` when none is connected.
+    func observed(silence: Interval?, isNeeded: Bool) {
+        if let silence {
+            if let patience, silence > patience {
+                goDown(joined("no answer for ", decimal(silence.milliseconds), " ms"), since: loop.time.now - silence)
+            } else {
+                succeeded()
+            }
         } else if isNeeded {
             absences += 1
             if absences >= 2 { goDown(cause.isEmpty ? "none is connected" : cause) }
@@ -84,9 +94,9 @@ final class Link {
         if changed { onChange?(true) }
     }
 
-    private func goDown(_ reason: String) {
+    private func goDown(_ reason: String, since start: Instant? = nil) {
         guard downSince == nil else { return }
-        downSince = loop.time.now
+        downSince = start ?? loop.time.now
         log.warning("\(place): waiting for the broker: \(reason)")
         isUp = false
         onChange?(false)

@@ -44,8 +44,27 @@ public protocol WorkQueue: AnyObject {
     /// Runs `job` on the queue's thread, then `completion` on the loop.
     /// What `job` touches belongs to the queue's thread until `completion` runs.
     func perform(_ job: @escaping () -> Void, completion: @escaping () -> Void)
+    /// As `perform`, for a job that may be withdrawn.
+    /// - Parameter isUrgent: goes ahead of all that have not begun.
+    /// - Returns: the job's number, for `withdraw`.
+    // Requirements although they have defaults: see `Loop.after`.
+    func perform(_ job: @escaping () -> Void, isUrgent: Bool, completion: @escaping () -> Void) -> UInt64
+    /// Takes a job back that has not begun; neither it nor its completion will run. What it had in hand is the loop's again.
+    /// - Returns: `false` when it has begun, or the queue takes none back: its completion comes.
+    func withdraw(_ job: UInt64) -> Bool
     /// Jobs handed over whose completion has not run yet.
     var pending: Int { get }
+}
+
+extension WorkQueue {
+    public func perform(
+        _ job: @escaping () -> Void, isUrgent: Bool, completion: @escaping () -> Void
+    ) -> UInt64 {
+        perform(job, completion: completion)
+        return 0
+    }
+
+    public func withdraw(_ job: UInt64) -> Bool { false }
 }
 
 /// Timers in the order of their instants: what every `Loop` keeps its timers in.

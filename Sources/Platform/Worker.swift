@@ -6,6 +6,7 @@ import CShim
 /// guarded by one mutex; it is the only lock of the agent.
 public final class Worker: WorkQueue {
     private struct Task {
+        let number: UInt64
         let job: () -> Void
         let completion: () -> Void
     }
@@ -55,6 +56,7 @@ public final class Worker: WorkQueue {
     private let shared: Shared
     private let loop: any Loop
     public private(set) var pending = 0
+    private var lastNumber: UInt64 = 0
 
     /// Starts the thread.
     /// - Parameter name: shown by `top -H`; the kernel keeps 15 bytes.
@@ -78,11 +80,30 @@ public final class Worker: WorkQueue {
     }
 
     public func perform(_ job: @escaping () -> Void, completion: @escaping () -> Void) {
+        _ = perform(job, isUrgent: false, completion: completion)
+    }
+
+    public func perform(
+        _ job: @escaping () -> Void, isUrgent: Bool, completion: @escaping () -> Void
+    ) -> UInt64 {
         pending += 1
+        lastNumber += 1
         pthread_mutex_lock(shared.mutex)
-        shared.jobs.append(Task(job: job, completion: completion))
+        shared.jobs.insert(
+            Task(number: lastNumber, job: job, completion: completion), at: isUrgent ? 0 : shared.jobs.count)
         pthread_cond_signal(shared.condition)
         pthread_mutex_unlock(shared.mutex)
+        return lastNumber
+    }
+
+    public func withdraw(_ job: UInt64) -> Bool {
+        var task: Task?
+        pthread_mutex_lock(shared.mutex)
+        if let index = shared.jobs.firstIndex(where: { $0.number == job }) { task = shared.jobs.remove(at: index) }
+        pthread_mutex_unlock(shared.mutex)
+        if task == nil { return false }
+        pending -= 1
+        return true
     }
 
     private func deliver() {

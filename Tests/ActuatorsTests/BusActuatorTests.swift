@@ -92,12 +92,73 @@ import Testing
         queue.runAll()
         order(valve, on)
         order(valve, on)
+        queue.runJob()
         valve.stop()
         #expect(outcomes.count == 1)
         queue.runAll()
         #expect(driver.driven == [off, on, off])
         #expect(valve.isSafe)
         #expect(outcomes.count == 2)
+    }
+
+    /// What waits for the bus when the safe value comes is never driven.
+    @Test(arguments: [true, false]) func whatIsOvertakenBeforeItBeganIsNotDriven(isStop: Bool) throws {
+        let valve = try actuator()
+        queue.runAll()
+        // The order waits for one transfer; others wait behind it.
+        var others = 0
+        queue.perform({}, completion: {})
+        order(valve, on)
+        queue.perform({ others += 1 }, completion: {})
+        loop.advance(by: .milliseconds(1_500))
+        if isStop { valve.stop() } else { valve.makeSafe(.command(id: "safe")) { _ in } }
+        // One that has not begun makes room.
+        #expect(queue.pending == 3)
+        queue.runJob()
+        queue.deliver()
+        #expect(driver.driven == [off, off])
+        #expect(valve.isSafe)
+        #expect(others == 0)
+        let reason = isStop ? "the node is stopping" : "command safe"
+        #expect(outcomes == [.preempted(reason: reason, value: off)])
+        queue.runAll()
+        #expect(driver.driven == [off, off])
+        #expect(others == 1)
+    }
+
+    @Test func theSafeValueGoesAheadOfWhatWaitsWhenTheBusIsBack() throws {
+        let valve = try actuator()
+        queue.runAll()
+        var others = 0
+        for _ in 0..<3 { queue.perform({ others += 1 }, completion: {}) }
+        order(valve, on)
+        // A transfer of somebody else hangs.
+        loop.advance(by: .seconds(2))
+        #expect(valve.isOutOfHand)
+        // Its thread is back: first this learns of it, then the safe value is driven.
+        queue.runJob()
+        queue.deliver()
+        queue.runJob()
+        queue.deliver()
+        #expect(driver.driven == [off, off])
+        #expect(valve.isSafe)
+        #expect(others == 0)
+        queue.runAll()
+        #expect(driver.driven == [off, off])
+        #expect(others == 3)
+    }
+
+    @Test func anOrderForTheSafeValueGoesAheadToo() throws {
+        let valve = try actuator()
+        queue.runAll()
+        order(valve, on)
+        queue.runAll()
+        var others = 0
+        queue.perform({ others += 1 }, completion: {})
+        order(valve, off)
+        queue.runJob()
+        #expect(driver.driven == [off, on, off])
+        #expect(others == 0)
     }
 
     @Test func maxOnEndsItOnTheBusToo() throws {
@@ -129,10 +190,22 @@ import Testing
             let valve = try actuator()
             queue.runAll()
             order(valve, on)
+            queue.runJob()
         }
         queue.runAll()
         loop.advance(by: .seconds(60))
         #expect(driver.driven == [off, on])
         #expect(outcomes.isEmpty)
+    }
+
+    @Test func anActuatorThatIsGoneTakesWhatHasNotBegunWithIt() throws {
+        do {
+            let valve = try actuator()
+            queue.runAll()
+            order(valve, on)
+        }
+        #expect(queue.pending == 0)
+        queue.runAll()
+        #expect(driver.driven == [off])
     }
 }

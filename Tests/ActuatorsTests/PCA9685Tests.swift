@@ -90,6 +90,51 @@ import Testing
         #expect(chip.registers[0xFE] == 121)
     }
 
+    @Test func aBrownOutEndsForAllOutputsWithTheNextOrder() throws {
+        let bench = try bench(led(0), led(1), led(2, "safe: 10"), led(3))
+        try bench.order(0, .integer(70))
+        try bench.order(3, .integer(100))
+        let before = chip.history[2]
+        chip.reset()
+        #expect(try bench.order(1, .integer(20)) == .number(20))
+        #expect(try bench.drivers.map { try $0.readBack() } == [.number(70), .number(20), .number(10), .number(100)])
+        // No other value on the way.
+        #expect(chip.history[0] == [.off, .pulse(0, 2_867), .off, .pulse(0, 2_867)])
+        #expect(chip.history[2] == before + [.off, .pulse(0, 410)])
+        for other in 4..<16 { #expect(chip.history[other] == [.off]) }
+    }
+
+    @Test func aSetUpThatFailsHalfWayIsDoneAnew() throws {
+        for transfers in 1...9 {
+            chip.reset()
+            let bench = try bench(led(0), led(1))
+            try bench.order(0, .integer(70))
+            chip.reset()
+            var left = transfers
+            bench.bus.fault = { _ in
+                left -= 1
+                return left < 0 ? .noAcknowledge : nil
+            }
+            // The last of these is enough.
+            _ = try? bench.drivers[1].drive(.number(20))
+            bench.bus.fault = nil
+            try bench.order(1, .integer(0))
+            #expect(chip.shown(0) == .pulse(0, 2_867), "\(transfers)")
+            #expect(chip.shown(1) == .off)
+        }
+    }
+
+    @Test func whatCouldNotBeWrittenIsAtItsSafeValueAfterABrownOut() throws {
+        let bench = try bench(led(0, "safe: 10"), led(1))
+        try bench.order(0, .integer(70))
+        bench.bus.fault = { _ in .noAcknowledge }
+        #expect(throws: ActuatorError.self) { try bench.order(0, .integer(10)) }
+        bench.bus.fault = nil
+        chip.reset()
+        try bench.order(1, .integer(20))
+        #expect(chip.shown(0) == .pulse(0, 410))
+    }
+
     @Test func somebodyElsesWriteShows() throws {
         let bench = try bench(led(0))
         try bench.order(0, .integer(50))

@@ -88,6 +88,17 @@ import Testing
         #expect(chip.history[0] == [nil, false])
     }
 
+    @Test func whatCouldNotBeSwitchedOffIsOffAfterABrownOut() throws {
+        let bench = try bench(three)
+        try bench.order(0, .integer(1))
+        bench.bus.fault = { _ in .timeout }
+        #expect(throws: ActuatorError.self) { try bench.order(0, .integer(0)) }
+        bench.bus.fault = nil
+        chip.reset()
+        try bench.order(1, .integer(0))
+        #expect(chip.history[0] == [nil, false, true, nil, false])
+    }
+
     @Test(arguments: [
         ("line: 16", "actuators[0].line is \"16\""), ("", "actuators[0].line is missing"),
         ("line: 1, address: 0x28", "actuators[0].address is \"0x28\", expected an address from 0x20 to 0x27"),

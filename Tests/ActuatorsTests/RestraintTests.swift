@@ -311,6 +311,24 @@ private final class Pair {
         #expect(!pair.drain.isSafe)
     }
 
+    @Test func theTimeCountsFromWhenTheyWereHeardLast() throws {
+        let pair = try Pair(Restraints(), Restraints(onDisconnect: .safe(after: .seconds(5))))
+        let guardian = DisconnectGuard(
+            pair.actuators, standard: .safe(after: .seconds(60)), loop: pair.loop, log: LogRecorder().log)
+        _ = pair.give(pair.drain, on)
+        pair.loop.advance(by: .seconds(11))
+        guardian.linkChanged(isUp: false, since: pair.loop.time.now - .seconds(11))
+        pair.loop.advance(by: .zero)
+        #expect(pair.drain.isSafe)
+        guardian.linkChanged(isUp: true)
+        _ = pair.give(pair.pump, on)
+        guardian.linkChanged(isUp: false, since: pair.loop.time.now - .seconds(11))
+        pair.loop.advance(by: .seconds(48))
+        #expect(!pair.pump.isSafe)
+        pair.loop.advance(by: .seconds(1))
+        #expect(pair.pump.isSafe)
+    }
+
     @Test func aLinkThatComesBackInTimeChangesNothing() throws {
         let pair = try Pair(Restraints())
         let guardian = DisconnectGuard(

@@ -61,6 +61,8 @@ final class PortExpander: ActuatorDriver {
                 try bus.writeByte(settings.address, UInt8(truncatingIfNeeded: byte))
             }
         } catch {
+            // Where the actuator goes now; the next write for another line must not bring anything else.
+            chip.latch = settings.safe != settings.activeLow ? chip.latch | bit : chip.latch & ~bit
             throw .i2c(error)
         }
         chip.latch = latch
