@@ -245,7 +245,7 @@ install_all() {
     if [[ $kind != kept ]]; then put "$staged/kedge.yaml" "$configuration" 640 kedge; fi
     if changed "$rules"; then
         # For the devices that are there already, as well. What a host without udev does not grant, the check below tells.
-        { udevadm control --reload && udevadm trigger --subsystem-match=gpio --subsystem-match=i2c-dev; } ||
+        { udevadm control --reload && udevadm trigger --subsystem-match=gpio --subsystem-match=pwm --subsystem-match=i2c-dev; } ||
             say "udev does not run here: $rules takes effect when it does"
     fi
     if changed "$unit"; then systemctl daemon-reload; fi

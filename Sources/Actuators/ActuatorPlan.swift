@@ -82,8 +82,9 @@ public struct DriverPlan {
     /// What must answer at `addresses`; `nil` for a driver without any.
     public var chip: ExpectedChip?
 
-    /// A file or folder that must be there for the driver to work, such as a PWM chip's.
-    public var path: String?
+    /// What is wrong with the files that the driver needs, such as a PWM chip's; changes nothing. `nil` for a driver
+    /// without any.
+    public var problem: (() -> String?)?
 
     /// The bus that the driver works on, and where the configuration names it; `nil` when it works on the loop.
     public var bus: (name: String, mark: Mark)? {
@@ -226,6 +227,9 @@ extension ActuatorPlan {
     /// - Parameter chips: what actuators on one chip share.
     public static func decode(_ reader: Reader, chips: SharedChips = SharedChips()) -> ActuatorPlan? {
         let id = reader.requiredString("id")
+        if let id, !(1...128).contains(id.utf8.count) {
+            reader.report("id", joined("has ", decimal(id.utf8.count), " bytes"), expected: "1 to 128")
+        }
         let entries = DriverEntry.all
         let index = reader.requiredChoice("driver", entries.map { $0.name })
         let maxOn = reader.interval("max_on", in: maxOnRange)
@@ -248,12 +252,6 @@ extension ActuatorPlan {
         let driver = entries[index].decode(reader, chips)
         reader.finish()
         guard let id, let driver else { return nil }
-        guard (1...128).contains(id.utf8.count) else {
-            reader.diagnostics.report(
-                reader.mark(of: "id"), joined(reader.path, ".id has ", decimal(id.utf8.count), " bytes"),
-                expected: "1 to 128")
-            return nil
-        }
         if unit != nil, driver.domain == .level {
             reader.report("unit", "stands beside values that are off or on", expected: "none")
         }
@@ -268,26 +266,30 @@ extension ActuatorPlan {
         var plans: [ActuatorPlan] = []
         let chips = SharedChips()
         var readers: [Reader] = []
+        var ids: [String] = []
         for index in 0..<nodes.count {
             let reader = Reader(nodes[index], path: joined(path, "[", decimal(index), "]"), diagnostics: diagnostics)
-            guard let plan = decode(reader, chips: chips) else { continue }
-            if let first = plans.first(where: { sameBytes($0.id, plan.id) }) {
+            let plan = decode(reader, chips: chips)
+            // Also of those with other mistakes: they are there.
+            let id = reader.string("id") ?? ""
+            if !id.utf8.isEmpty, let first = ids.firstIndex(where: { sameBytes($0, id) }) {
                 diagnostics.report(
                     reader.mark(of: "id"),
                     joined(
-                        reader.path, ".id: \"", plan.id, "\" is the id of the actuator on line ",
-                        decimal(first.mark.line), " already"))
-            } else {
+                        reader.path, ".id: \"", id, "\" is the id of the actuator on line ",
+                        decimal(readers[first].mark.line), " already"))
+            } else if let plan {
                 plans.append(plan)
-                readers.append(reader)
             }
+            ids.append(id)
+            readers.append(reader)
         }
-        for (index, plan) in plans.enumerated() {
-            for other in plan.restraints.interlock {
-                if sameBytes(other, plan.id) {
-                    readers[index].report("interlock", "names the actuator itself", expected: "other actuators")
-                } else if !plans.contains(where: { sameBytes($0.id, other) }) {
-                    readers[index].report(
+        for (reader, id) in zip(readers, ids) {
+            for other in reader.strings("interlock") ?? [] {
+                if sameBytes(other, id) {
+                    reader.report("interlock", "names the actuator itself", expected: "other actuators")
+                } else if !contains(ids, other) {
+                    reader.report(
                         "interlock", joined("names \"", other, "\""), expected: "the id of an actuator")
                 }
             }

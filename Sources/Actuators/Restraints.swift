@@ -47,7 +47,7 @@ public struct Restraints: Equatable, Sendable {
         }
         restraints.interlock = reader.strings("interlock") ?? []
         restraints.deadTime = reader.interval("dead_time", in: Interval.zero...Interval.seconds(3_600)) ?? .zero
-        if reader.has("dead_time"), restraints.interlock.isEmpty, !reader.isBroken("interlock") {
+        if reader.has("dead_time"), reader.list("interlock")?.isEmpty ?? !reader.isRefused("interlock") {
             reader.report("dead_time", "stands without interlock", expected: "interlock: [other actuators]")
         }
         restraints.onDisconnect = DisconnectRule.decode(reader)

@@ -97,6 +97,6 @@ class SteppedOutput: ActuatorDriver {
         let found = try read()
         // What was asked for lies between two steps.
         if found == target { return .number(value) }
-        return .number(scale.value(share: Double(found) / Double(steps)))
+        return .number(scale.value(step: found, of: steps))
     }
 }

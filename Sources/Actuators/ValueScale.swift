@@ -21,10 +21,13 @@ public struct ValueScale: Equatable, Sendable {
         lowest + (value - range.lowerBound) / (range.upperBound - range.lowerBound) * (highest - lowest)
     }
 
-    /// The value at a share, which may lie outside `range`.
-    func value(share: Double) -> Double {
+    /// The value at a step of so many, which may lie outside `range`.
+    func value(step: Int64, of steps: Int64) -> Double {
         if highest == lowest { return range.lowerBound }
-        return range.lowerBound + (share - lowest) / (highest - lowest) * (range.upperBound - range.lowerBound)
+        let all = Double(steps)
+        // Divided once, at the end: 333 of 1000 steps are 33.3 %, and not 33.300000000000004.
+        return range.lowerBound
+            + (Double(step) - lowest * all) * (range.upperBound - range.lowerBound) / ((highest - lowest) * all)
     }
 
     /// Reads `min`, `max` (the values; 0 and 100), `output_min` and `output_max` (the shares at them in percent; 0 and 100).
@@ -32,6 +35,7 @@ public struct ValueScale: Equatable, Sendable {
         let range = numberRange(reader, 0...100)
         let lowest = reader.number("output_min", in: 0...100) ?? 0
         let highest = reader.number("output_max", in: 0...100) ?? 100
+        if reader.isRefused("output_min") || reader.isRefused("output_max") { return nil }
         if lowest == highest {
             reader.report("output_max", "is the same as output_min", expected: "two points of a line")
             return nil
@@ -48,7 +52,7 @@ func numberRange(_ reader: Reader, _ standard: ClosedRange<Double>) -> ClosedRan
     let most = reader.number("max", in: limits)
     // Without the range nobody knows whether `safe` is right.
     _ = reader.node("safe")
-    if least == nil && reader.has("min") || most == nil && reader.has("max") { return nil }
+    if reader.isRefused("min") || reader.isRefused("max") { return nil }
     let (lowest, highest) = (least ?? standard.lowerBound, most ?? standard.upperBound)
     if lowest < highest { return lowest...highest }
     reader.diagnostics.report(

@@ -133,7 +133,7 @@ private struct AgentDecoder {
     func decode() -> AgentSettings? {
         // A name is needed for what follows even where the configuration has none: its absence has been reported.
         let node = root.requiredName("node", .node) ?? "node"
-        let layer = root.name("layer", .node)
+        let layer = root.name("layer", .node) ?? (root.isRefused("layer") ? "layer" : nil)
         let names = TopicNames(node: node, layer: layer)
         let kafka = root.mapping("kafka").flatMap { KafkaSettings.decode($0) }
         if !root.has("kafka") {
@@ -155,7 +155,9 @@ private struct AgentDecoder {
         outbox.gapTimestamp = records.timestamp
         // Replies overtake telemetry; what became of a command is kept with its id anyway.
         outbox.keepsPositions = delivery.mode == .exactlyOnce
-        let buses = decodeBuses()
+        var buses: [MarkedBus]? = decodeBuses()
+        // Nobody knows which there are.
+        if root.isRefused("buses") { buses = nil }
         let sensors = decodeSensors(defaultTopic: records.topic, names)
         if delivery.mode == .exactlyOnce { checkExactlyOnce(place, outbox, sensors) }
         checkMemory(place, outbox, sensors)
@@ -183,7 +185,7 @@ private struct AgentDecoder {
         guard let kafka else { return nil }
         return AgentSettings(
             node: node, layer: layer, kafka: kafka, records: records, outbox: outbox, clock: clock,
-            delivery: delivery, buses: buses.map { $0.settings }, sensors: sensors, actuators: actuators,
+            delivery: delivery, buses: (buses ?? []).map { $0.settings }, sensors: sensors, actuators: actuators,
             commands: commands, heartbeat: heartbeat,
             stopWithin: stopWithin ?? .seconds(10),
             logLevel: level)
@@ -272,7 +274,7 @@ private struct AgentDecoder {
             if entry.key.text.utf8.isEmpty {
                 diagnostics.report(entry.key.mark, "a bus without a name", expected: "a name such as i2c-1")
             }
-            if !bus.has("path") && !simulated {
+            if !bus.has("path") && !simulated && !bus.isRefused("simulated") {
                 diagnostics.report(
                     bus.mark, "\(bus.path) has no path", expected: "path: /dev/i2c-1, or simulated: true")
             } else if path != nil && simulated {
@@ -293,23 +295,47 @@ private struct AgentDecoder {
 
     private func decodeSensors(defaultTopic: String, _ names: TopicNames) -> [AgentSettings.SensorSettings] {
         var sensors: [AgentSettings.SensorSettings] = []
-        for plan in Registry.sensors(root.list("sensors") ?? [], names, diagnostics: diagnostics) {
+        let nodes = root.list("sensors") ?? []
+        let plans = Registry.sensors(nodes, names, diagnostics: diagnostics)
+        for (index, node) in nodes.enumerated() where !plans.contains(where: { $0.mark == node.mark }) {
+            checkRest(Reader(node, path: "sensors[\(index)]", diagnostics: diagnostics))
+        }
+        for plan in plans {
+            if let filters = plan.filters { check(filters, "sensor \(plan.id)") }
             var channels: [AgentSettings.SensorSettings.Lane] = []
             for channel in plan.channels {
                 // A chain has a memory: each channel gets its own, also of the filters that stand at the sensor.
-                let place = channel.filters == nil ? plan.id : "\(plan.id).\(channel.channel.name)"
+                if let filters = channel.filters { check(filters, "sensor \(plan.id).\(channel.channel.name)") }
                 let filters = (channel.filters ?? plan.filters).map {
-                    FilterChain.decode(node: $0, path: "sensor \(place): filters", diagnostics: diagnostics)
+                    FilterChain.decode(node: $0, path: "", diagnostics: Diagnostics(file: "", limit: 0))
                 }
                 channels.append(
                     AgentSettings.SensorSettings.Lane(
                         filters: filters ?? FilterChain(), topic: channel.topic ?? plan.topic ?? defaultTopic))
             }
-            let durability = plan.durability.flatMap {
-                Durability.decode(Field($0, path: "sensor \(plan.id): durability", diagnostics: diagnostics))
-            }
+            let durability = durability(plan.durability, "sensor \(plan.id)")
             sensors.append(AgentSettings.SensorSettings(plan: plan, channels: channels, durability: durability))
         }
         return sensors
+    }
+
+    /// What is not the driver's, of a sensor that something else is wrong with.
+    private func checkRest(_ sensor: Reader) {
+        if let filters = sensor.node("filters") { check(filters, sensor.path) }
+        _ = durability(sensor.node("durability"), sensor.path)
+        guard case .mapping(let channels, _) = sensor.node("channels") else { return }
+        for entry in channels {
+            let channel = Reader(
+                entry.value, path: "\(sensor.path).channels.\(entry.key.text)", diagnostics: diagnostics)
+            if let filters = channel.node("filters") { check(filters, channel.path) }
+        }
+    }
+
+    private func check(_ filters: Node, _ user: String) {
+        _ = FilterChain.decode(node: filters, path: "\(user): filters", diagnostics: diagnostics)
+    }
+
+    private func durability(_ node: Node?, _ user: String) -> Durability? {
+        node.flatMap { Durability.decode(Field($0, path: "\(user): durability", diagnostics: diagnostics)) }
     }
 }

@@ -18,12 +18,13 @@ struct ClaimCheck {
     init(_ diagnostics: Diagnostics) { self.diagnostics = diagnostics }
 
     /// Two users of one line, or of one address on one bus: the second is reported, and names the first.
+    /// - Parameter buses: `nil` where they could not be read.
     func check(
-        _ sensors: [AgentSettings.SensorSettings], _ actuators: [ActuatorPlan], _ buses: [MarkedBus],
+        _ sensors: [AgentSettings.SensorSettings], _ actuators: [ActuatorPlan], _ buses: [MarkedBus]?,
         _ heartbeat: HeartbeatSettings?
     ) {
         var lines: [(reference: LineReference, user: String)] = []
-        for bus in buses {
+        for bus in buses ?? [] {
             guard let recovery = bus.settings.recovery else { continue }
             claimLine(recovery.scl, bus.mark, "bus \(bus.settings.name)", &lines)
             claimLine(recovery.sda, bus.mark, "bus \(bus.settings.name)", &lines)
@@ -49,8 +50,8 @@ struct ClaimCheck {
         if let heartbeat { claimLine(heartbeat.line, heartbeat.mark, "heartbeat", &lines) }
     }
 
-    private func checkBus(_ bus: String, _ mark: Mark, _ user: String, _ buses: [MarkedBus]) {
-        if buses.contains(where: { sameBytes($0.settings.name, bus) }) { return }
+    private func checkBus(_ bus: String, _ mark: Mark, _ user: String, _ buses: [MarkedBus]?) {
+        guard let buses, !buses.contains(where: { sameBytes($0.settings.name, bus) }) else { return }
         let known = buses.map { $0.settings.name }.joined(separator: ", ")
         diagnostics.report(
             mark, "\(user): bus \"\(bus)\" is not under buses",

@@ -17,12 +17,12 @@ struct CommandTopicCheck {
     func check(
         _ records: RecordSettings, _ reader: Reader?, _ sensors: [AgentSettings.SensorSettings], _ commands: Reader?
     ) {
-        if contains(topics, records.topic) {
+        if contains(topics, records.topic), reader?.isRefused("topic") != true {
             let what = joined("\"", records.topic, "\"")
             if let reader, reader.has("topic") {
                 reader.report(
                     "topic", joined("is ", what, ", which is a topic of commands, too"), expected: Self.expected)
-            } else if sensors.contains(where: { $0.channels.contains { sameBytes($0.topic, records.topic) } }) {
+            } else if sensors.contains(where: { Self.hasUsualTopic($0.plan) }) {
                 // The records' is the default: what is written is the commands'.
                 commands?.report(
                     "topics", joined("has ", what, ", which is records.topic, too"), expected: Self.expected)
@@ -37,6 +37,11 @@ struct CommandTopicCheck {
                     channel.topicMark ?? plan.mark)
             }
         }
+    }
+
+    /// Whether a channel's records go where the configuration has not sent them; a wrong topic was meant to.
+    private static func hasUsualTopic(_ plan: SensorPlan) -> Bool {
+        plan.topicMark == nil && plan.channels.contains { $0.topicMark == nil }
     }
 
     private func report(_ topic: String?, _ user: String, _ mark: Mark) {

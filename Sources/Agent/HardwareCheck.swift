@@ -1,5 +1,4 @@
 import Actuators
-import CShim
 import Hardware
 import Platform
 import Sensors
@@ -89,7 +88,7 @@ public final class HardwareCheck {
             for claim in actuator.driver.addresses where error == nil {
                 error = problem(with: claim, actuator.driver.chip)
             }
-            if let path = actuator.driver.path, access(path, F_OK) != 0 { error = joined(path, ": not there") }
+            if let problem = actuator.driver.problem?() { error = problem }
             devices.append(Device(name: name, error: error))
         }
         if let heartbeat = settings.heartbeat {

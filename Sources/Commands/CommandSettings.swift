@@ -60,15 +60,17 @@ public struct CommandSettings: Equatable, Sendable {
         var settings = CommandSettings(names: names)
         settings.isExplicit = true
         if let topics = reader.topics("topics", names) {
-            // Where all are wrong, that has been said.
+            // Where all are wrong, that has been said, and the usual ones are not what anybody wrote.
             if reader.list("topics")?.isEmpty == true {
                 reader.report("topics", "is empty", expected: "at least one topic")
-            } else if !topics.isEmpty {
+            } else {
                 settings.topics = topics
             }
+        } else if reader.isRefused("topics") {
+            settings.topics = []
         }
         if let topic = reader.topic("replies", names) { settings.replies = topic }
-        if contains(settings.topics, settings.replies) {
+        if !reader.isRefused("replies"), contains(settings.topics, settings.replies) {
             // Each reply would be taken for a command and answered, for ever.
             reader.report(
                 "replies", "is \"\(settings.replies)\", which is a topic of commands, too",
@@ -82,7 +84,7 @@ public struct CommandSettings: Equatable, Sendable {
         if let count = reader.integer("remember", in: 512...20_000) { settings.remember = Int(count) }
         settings.path = reader.nonEmpty("path")
         if let topic = reader.topic("state", names) { settings.state = topic }
-        if contains(settings.topics, settings.state) {
+        if !reader.isRefused("state"), contains(settings.topics, settings.state) {
             reader.report(
                 "state", "is \"\(settings.state)\", which is a topic of commands, too", expected: "a topic of its own")
         }

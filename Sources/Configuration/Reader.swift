@@ -68,8 +68,11 @@ public final class Reader {
         isWrong || pairs.contains { $0.value.isBroken }
     }
 
-    /// Whether a `${…}` in the value of `key` failed.
-    public func isBroken(_ key: StaticString) -> Bool { entry(key)?.value.isBroken ?? false }
+    /// Whether the value of `key` was read, and was a problem: what was taken in its place is nothing that anybody wrote.
+    public func isRefused(_ key: StaticString) -> Bool {
+        guard let value = entry(key)?.value else { return false }
+        return value.isBroken || diagnostics.problems.contains { $0.mark == value.mark }
+    }
 
     /// Whether there is something to read; also true for a key with nothing behind its colon.
     public func has(_ key: StaticString) -> Bool { field(key) != nil }

@@ -22,9 +22,9 @@ final class Offset: Transform {
 
 /// `multiply: 0.2794`: multiplies by a constant.
 final class Multiply: Transform {
-    private let factor: Double
-    init(_ factor: Double) { self.factor = factor }
-    override func transform(_ number: Double) -> Double { number * factor }
+    private let factor: Factor
+    init(_ factor: Double) { self.factor = Factor(factor) }
+    override func transform(_ number: Double) -> Double { factor.times(number) }
 }
 
 /// `round: 1`: so many decimals, halves away from zero.

@@ -19,7 +19,7 @@ class Filter {
 
     func apply(_ sample: inout Sample) -> Verdict { .pass }
 
-    /// Does to a sample that a filter before it holds what `apply` would, without remembering it.
+    /// Does to a sample that a filter before it holds what `apply` would, without taking it in: it may be sent all the same.
     /// - Returns: `false` to drop it.
     func carry(_ sample: inout Sample) -> Bool { true }
 
@@ -29,7 +29,7 @@ class Filter {
     /// The sample that this filter held last goes on after all.
     func released() {}
 
-    /// A sample of the series was sent.
+    /// The sample that `apply` or `carry` saw last was sent, or a bad one, which `interrupted` then tells.
     func sent(at instant: Instant) {}
 
     /// A bad sample went past: the series' state changed, so the next good one is news.

@@ -25,8 +25,8 @@ public struct FilterChain {
         if filters.isEmpty { return sample }
         if sample.isBad {
             for filter in filters {
-                filter.interrupted()
                 filter.sent(at: sample.taken)
+                filter.interrupted()
             }
             return sample
         }

@@ -55,6 +55,8 @@ private struct FilterDecoder {
         windows(reader)
         gates(reader)
         reader.finish()
+        // What is wrong here may have been meant to hold back.
+        if filters.count == before { canHold = true }
         // A mapping with several filters has no order in YAML.
         if filters.count - before > 1 {
             diagnostics.report(

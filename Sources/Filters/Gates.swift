@@ -2,6 +2,9 @@ import Platform
 import Records
 
 /// `throttle: 10s`: at most one sample in the interval; the first passes.
+///
+/// It remembers when it let one through, whether that was sent or not, so that windows behind it get its rhythm. That
+/// delays a change by an interval at most.
 final class Throttle: Filter {
     private let interval: Interval
     private var passed: Instant?
@@ -34,8 +37,10 @@ final class Deadband: Filter {
     private let band: Double
     /// Whether the band is a part of the last value's magnitude.
     private let isRelative: Bool
-    private var sent: Sent?
-    private var held: Sent?
+    /// `nil` where the last one sent was no number.
+    private var last: Sent?
+    /// The sample that is on its way: a filter behind may still hold it.
+    private var candidate: Sent?
 
     /// - Parameter band: above 0; 0.05 is 5% when relative.
     init(band: Double, isRelative: Bool) {
@@ -46,37 +51,37 @@ final class Deadband: Filter {
     }
 
     override func apply(_ sample: inout Sample) -> Verdict {
-        guard let number = sample.numeric else { return .pass }
-        let candidate = Sent(number: number, isUncertain: sample.isUncertain)
-        if let sent, sent.isUncertain == candidate.isUncertain {
-            let difference = (number - sent.number).magnitude
-            // Around zero a part of nothing is nothing: any change passes, but no change does not.
-            if difference == 0 || difference < (isRelative ? band * sent.number.magnitude : band) {
-                held = candidate
-                return .hold
-            }
-        }
-        sent = candidate
-        return .pass
+        candidate = sample.numeric.map { Sent(number: $0, isUncertain: sample.isUncertain) }
+        guard let candidate, let last, last.isUncertain == candidate.isUncertain else { return .pass }
+        let difference = (candidate.number - last.number).magnitude
+        // Around zero a part of nothing is nothing: any change passes, but no change does not.
+        return difference == 0 || difference < (isRelative ? band * last.number.magnitude : band) ? .hold : .pass
     }
 
-    override func released() { sent = held }
-    override func interrupted() { sent = nil }
+    override func carry(_ sample: inout Sample) -> Bool { apply(&sample) != .drop }
+    override func sent(at instant: Instant) { last = candidate }
+    override func interrupted() { last = nil }
 }
 
-/// `unique`: passes a value, of whatever kind, that differs from the last one, or has another quality.
+/// `unique`: passes a value, of whatever kind, that differs from the last one sent, or has another quality.
 final class Unique: Filter {
-    private var value: Value?
-    private var isUncertain = false
-
-    override func apply(_ sample: inout Sample) -> Verdict {
-        if let value, value == sample.value, isUncertain == sample.isUncertain { return .hold }
-        value = sample.value
-        isUncertain = sample.isUncertain
-        return .pass
+    private struct Sent: Equatable {
+        let value: Value
+        let isUncertain: Bool
     }
 
-    override func interrupted() { value = nil }
+    private var last: Sent?
+    /// As a `Deadband`'s.
+    private var candidate: Sent?
+
+    override func apply(_ sample: inout Sample) -> Verdict {
+        candidate = Sent(value: sample.value, isUncertain: sample.isUncertain)
+        return candidate == last ? .hold : .pass
+    }
+
+    override func carry(_ sample: inout Sample) -> Bool { apply(&sample) != .drop }
+    override func sent(at instant: Instant) { last = candidate }
+    override func interrupted() { last = nil }
 }
 
 /// `heartbeat: 60s`: sends what a filter before it holds back when nothing was sent for the interval.

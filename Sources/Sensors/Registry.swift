@@ -96,27 +96,29 @@ public enum Registry {
                 reader.learn(from: rehearsal)
             }
             reader.finish()
+            _ = plan(nil, channels, reader, names)
             return nil
         }
         let driver = drivers[choice]
         let period = every ?? (driver.isEventDriven ? nil : defaultPeriod)
         let decoded = driver.decode(reader, period)
         reader.finish()
+        let plans = plan(decoded?.channels, channels, reader, names)
         guard let id, let decoded else { return nil }
         return SensorPlan(
-            id: id, driver: driver.name, mark: reader.mark, every: period,
-            channels: plan(decoded.channels, channels, reader, names), topic: topic,
-            topicMark: reader.mark(of: "topic"), filters: filters, durability: durability,
+            id: id, driver: driver.name, mark: reader.mark, every: period, channels: plans, topic: topic,
+            topicMark: reader.has("topic") ? reader.mark(of: "topic") : nil, filters: filters, durability: durability,
             claims: decoded.claims, make: decoded.make)
     }
 
     /// What `channels:` says about each of the driver's channels.
+    /// - Parameter channels: `nil` where another mistake leaves open which there are; what is said is checked all the same.
     private static func plan(
-        _ channels: [Channel], _ node: Node?, _ reader: Reader, _ names: TopicNames
+        _ channels: [Channel]?, _ node: Node?, _ reader: Reader, _ names: TopicNames
     ) -> [ChannelPlan] {
-        var plans = channels.map { ChannelPlan($0) }
+        var plans = (channels ?? []).map { ChannelPlan($0) }
         guard let node else { return plans }
-        if channels.count == 1, channels[0].name.utf8.isEmpty {
+        if let channels, channels.count == 1, channels[0].name.utf8.isEmpty {
             reader.diagnostics.report(
                 node.mark, "channels of a sensor that has one without a name",
                 expected: "its keys (filters, topic) at the sensor itself")
@@ -124,7 +126,8 @@ public enum Registry {
         }
         let mapping = Reader(node, path: reader.path + ".channels", diagnostics: reader.diagnostics)
         for entry in mapping.entries() {
-            guard let index = channels.firstIndex(where: { sameBytes($0.name, entry.key.text) }) else {
+            let index = plans.firstIndex { sameBytes($0.channel.name, entry.key.text) }
+            if let channels, index == nil {
                 var known = ""
                 for channel in channels { known += (known.isEmpty ? "" : ", ") + channel.name }
                 reader.diagnostics.report(
@@ -133,9 +136,11 @@ public enum Registry {
             }
             let channel = Reader(
                 entry.value, path: joined(mapping.path, ".", entry.key.text), diagnostics: reader.diagnostics)
-            plans[index] = ChannelPlan(
-                channels[index], isEnabled: channel.boolean("enabled") ?? true, topic: channel.topic("topic", names),
-                topicMark: channel.mark(of: "topic"), filters: channel.node("filters"))
+            let plan = ChannelPlan(
+                index.map { plans[$0].channel } ?? Channel(entry.key.text, unit: nil),
+                isEnabled: channel.boolean("enabled") ?? true, topic: channel.topic("topic", names),
+                topicMark: channel.has("topic") ? channel.mark(of: "topic") : nil, filters: channel.node("filters"))
+            if let index { plans[index] = plan }
             channel.finish()
         }
         return plans

@@ -18,7 +18,8 @@ extension Subcommand {
                 there are mistakes, too. Brokers are not asked.
 
                 With --hardware every sensor is measured once, each bus opened, and each
-                actuator's line looked at (it is not driven): what does not answer is named,
+                actuator's line, chip or PWM channel looked at (it is not driven): what does
+                not answer, or may not be used, is named,
                 with what is wrong: no such bus, file, chip or line, no permission and the
                 group that would give it, a line's or an address's present holder, another
                 chip than the driver's, or the address at which the chip answers instead.

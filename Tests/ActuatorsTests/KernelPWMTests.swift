@@ -54,6 +54,52 @@ private final class PWMFolder {
 }
 
 @Suite struct KernelPWMTests {
+    /// What somebody else has set, as the value that is meant: 0.333 * 100 is 33.300000000000004.
+    @Test func aForeignWidthIsShownWithoutNoise() throws {
+        let folder = try PWMFolder()
+        let driver = try folder.open("period: 1ms, safe: 25")
+        try folder.write("pwm2/duty_cycle", "333000\n")
+        #expect(try driver.readBack() == .number(33.3))
+    }
+
+    /// What `kedge check --hardware` says: only opened, and nothing written.
+    @Test func aChannelThatMayNotBeUsed() throws {
+        for isExported in [true, false] {
+            let folder = try PWMFolder(isExported: isExported)
+            let name = folder.url.path + (isExported ? "/pwm2/duty_cycle" : "/export")
+            let problem = try #require(try folder.plan("safe: 0").driver.problem)
+            #expect(problem() == nil)
+            #expect(chmod(name, 0o644) == 0)
+            let refused = try asNobody { problem() }
+            #expect(
+                refused == "open \(name): Permission denied (errno 13); no group may use \(name): "
+                    + "a udev rule (60-kedge.rules) must give it to the group gpio")
+            #expect(chmod(name, 0o220) == 0)
+            let group = try #require(try asNobody { problem() })
+            #expect(group.contains("Permission denied (errno 13); the user must be in the group "))
+            if !isExported { #expect(try folder.read("export") == "") }
+        }
+        let gone = try PWMFolder(isExported: false)
+        let problem = try #require(try gone.plan("safe: 0").driver.problem)
+        try FileManager.default.removeItem(at: gone.url)
+        #expect(problem() == "\(gone.url.path): not there")
+    }
+
+    /// Does `body` without the rights to other users' files: setfsuid(2) is for one thread, and takes root's, too. The Glibc
+    /// module does not have it.
+    private func asNobody<Result>(_ body: () -> Result) throws -> Result {
+        typealias Call = @convention(c) (UInt32) -> Int32
+        let setUser = unsafeBitCast(try #require(dlsym(nil, "setfsuid")), to: Call.self)
+        let setGroup = unsafeBitCast(try #require(dlsym(nil, "setfsgid")), to: Call.self)
+        _ = setGroup(65_534)
+        _ = setUser(65_534)
+        defer {
+            _ = setUser(geteuid())
+            _ = setGroup(getegid())
+        }
+        return body()
+    }
+
     @Test func theChannelIsSetUpWithTheSafeValue() throws {
         let folder = try PWMFolder()
         let driver = try folder.open("frequency: 1000, safe: 25")

@@ -90,7 +90,7 @@ import Testing
 
     @Test func aSubstitutionThatFailed() {
         let (value, _) = Source("a: ${env:ABSENT}\nb: [1, '${env:ABSENT}']\nc: 1\n").read { top in
-            [top.isBroken, top.isBroken("a"), top.isBroken("b"), top.isBroken("c"), top.isBroken("d")]
+            [top.isBroken, top.isRefused("a"), top.isRefused("b"), top.isRefused("c"), top.isRefused("d")]
         }
         #expect(value == [true, true, true, false, false])
         #expect(Source("c: 1\n").read { $0.isBroken }.value == false)

@@ -12,6 +12,11 @@ import Testing
         #expect(second.numbers([1, -1]) == [3, -1])
     }
 
+    @Test func multiplyAddsNoNoise() {
+        var stream = Stream(Multiply(0.001))
+        #expect(stream.numbers([30_487, 30_488]) == [30.487, 30.488])
+    }
+
     @Test func roundGivesTheNearestDoubleToTheDecimal() {
         var one = Stream(Round(decimals: 1))
         #expect(one.numbers([21.549, 21.55, -21.55, 0.25, -0.25, 1e300]) == [21.5, 21.6, -21.6, 0.3, -0.3, 1e300])

@@ -99,6 +99,14 @@ import Testing
         #expect(problems.first?.contains("heartbeat") == true)
     }
 
+    /// Whether it would have something to do nobody knows before the other mistake is mended.
+    @Test func aHeartbeatBehindAMistakeIsNoSecondOne() {
+        for node in [mapping(["deadband": "-1"]), mapping(["dedband": "1"]), mapping(["throttle": "5"])] {
+            let (_, problems) = decode(node, mapping(["heartbeat": "60s"], line: 3))
+            #expect(problems.count == 1, "\(problems)")
+        }
+    }
+
     @Test func theListIsBounded() {
         let diagnostics = Diagnostics(file: "kedge.yaml")
         let nodes = Array(repeating: mapping(["offset": "1"]), count: 33)

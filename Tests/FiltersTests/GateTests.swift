@@ -130,6 +130,64 @@ import Testing
         #expect(stream.numbers([1, 1, 1, 1]) == [1, nil, nil, 1])
     }
 
+    /// What a filter behind holds was not sent: it must not be what the next ones are compared with.
+    @Test func aChangeThatAThrottleHoldsIsSentWhenItLetsGo() {
+        for gate in [Deadband(band: 0.1, isRelative: false), Unique()] as [Filter] {
+            var stream = Stream(gate, Throttle(interval: .seconds(1)))
+            var sent: [Double?] = []
+            for value in [20, 20] + Array(repeating: 25.0, count: 8) {
+                sent.append(stream.send(.number(value), after: .milliseconds(200))?.value.number)
+            }
+            #expect(sent == [20, nil, nil, nil, nil, 25, nil, nil, nil, nil])
+        }
+    }
+
+    /// A gate learns of what another one's release sent past it.
+    @Test func aReleasedSampleIsTheLastOneSentForAllGates() {
+        var stream = Stream(
+            Throttle(interval: .seconds(60)), Unique(), Deadband(band: 1, isRelative: false),
+            Heartbeat(interval: .seconds(2)))
+        #expect(stream.numbers([20, 21, 22]) == [20, nil, 22])
+        _ = stream.send(.number(0), .bad(reason: "crc"))
+        #expect(stream.numbers([20, 20, 21, 21]) == [20, nil, 21, nil])
+        var pair = Stream(Throttle(interval: .seconds(3)), Unique(), Heartbeat(interval: .seconds(2)))
+        // 22 is released past both; at the end of the throttle's time it is nothing new.
+        #expect(pair.numbers([20, 22, 22, 22, 22]) == [20, nil, 22, nil, 22])
+    }
+
+    /// In any order: what lasts is sent in the end, and what was sent last is never far from what is.
+    @Test func aChangeThatLastsArrivesInAnyOrderOfTheGates() {
+        var random = SeededGenerator(seed: 4)
+        for _ in 0..<500 {
+            let gates: [Filter] = [
+                Deadband(band: 0.1, isRelative: false), Deadband(band: 0.01, isRelative: true), Unique(),
+                Throttle(interval: .seconds(1)), Throttle(interval: .milliseconds(1_500)),
+                Bounds(low: 0, high: 40, drops: true),
+            ]
+            let chosen = Array(gates.shuffled(using: &random).prefix(Int.random(in: 1...6, using: &random)))
+            let chain = FilterChain(chosen)
+            var time = Instant(nanoseconds: 0)
+            var last: Double?
+            func send(_ value: Double) {
+                time = time + .milliseconds(200)
+                let sample = Sample(series: SeriesID(0), value: .number(value), taken: time)
+                if let sent = chain.apply(sample) { last = sent.value.number }
+            }
+            for _ in 0..<Int.random(in: 1...30, using: &random) {
+                send([20, 20.05, 25, 99].randomElement(using: &random) ?? 20)
+            }
+            for _ in 0..<40 { send(30) }
+            #expect(last == 30, "\(chosen)")
+        }
+    }
+
+    /// Windows behind a throttle get its rhythm, whatever is sent.
+    @Test func aThrottleSetsTheRhythmOfAWindow() {
+        var stream = Stream(Throttle(interval: .seconds(3)), Median(size: 3), Deadband(band: 1, isRelative: false))
+        // A disturbance of two seconds is one value of the window at most.
+        #expect(stream.numbers([20, 20, 20, 20, 20, 20, 90, 90, 20, 20]) == [20] + Array(repeating: nil, count: 9))
+    }
+
     @Test func theEmptyChainPassesEverything() {
         let sample = Sample(series: SeriesID(3), value: .number(.nan), taken: Instant(nanoseconds: 5))
         let result = FilterChain().apply(sample)

@@ -251,9 +251,10 @@ struct IntegerCompensation {
 
     @Test func skippedAndUnfinishedMeasurementsAreNone() throws {
         let changes: [(String, [Int: UInt8])] = [
-            ("pressure was not measured", [0xF7: 0x80, 0xF8: 0, 0xF9: 0]),
-            ("temperature was not measured", [0xFA: 0x80, 0xFB: 0, 0xFC: 0]),
-            ("humidity was not measured", [0xFD: 0x80, 0xFE: 0]),
+            (
+                "nothing was measured",
+                [0xF7: 0x80, 0xF8: 0, 0xF9: 0, 0xFA: 0x80, 0xFB: 0, 0xFC: 0, 0xFD: 0x80, 0xFE: 0]
+            ),
             ("still measuring after the longest time of the data sheet", [0xF3: 0x08]),
             ("a temperature outside -40 to 85 degrees Celsius", [0xFA: 0xFF]),
             ("a pressure outside 300 to 1100 hPa", [0xF7: 0xF0]),
@@ -270,6 +271,32 @@ struct IntegerCompensation {
             var values: [Value] = []
             #expect(throws: SensorError.invalidData(text)) { try driver.collect(into: &values) }
         }
+    }
+
+    /// What the registers hold after a reset is a temperature of a room, a pressure and a humidity like any other.
+    @Test func aReadingMayLookLikeARegisterAfterAReset() throws {
+        let readings: [[Int: UInt8]] = [
+            [0xFA: 0x80, 0xFB: 0, 0xFC: 0], [0xF7: 0x80, 0xF8: 0, 0xF9: 0], [0xFD: 0x80, 0xFE: 0],
+            [0xFA: 0x80, 0xFB: 0, 0xFC: 0, 0xFD: 0x80, 0xFE: 0],
+        ]
+        for (vector, temperature) in [(BoschVector.room, 20.71), (.second, 21.98)] {
+            for registers in readings {
+                let bus = vector.bus()
+                for (register, value) in registers { bus.registers[register] = value }
+                let driver = driver(bus)
+                try driver.prepare()
+                _ = try driver.trigger()
+                var values: [Value] = []
+                try driver.collect(into: &values)
+                #expect(values.count == 3)
+                if registers[0xFA] != nil { #expect(values.first == .number(temperature)) }
+            }
+        }
+        let bus = BoschVector.room.bus(id: 0x58)
+        bus.registers.replaceSubrange(0xFA..<0xFD, with: [0x80, 0, 0])
+        #expect(try measure(driver(bus, .bmp280)).first == 20.71)
+        bus.registers.replaceSubrange(0xF7..<0xFA, with: [0x80, 0, 0])
+        #expect(throws: SensorError.invalidData("nothing was measured")) { try measure(driver(bus, .bmp280)) }
     }
 
     @Test func aCalibrationThatChangesOrIsBlankIsRefused() {

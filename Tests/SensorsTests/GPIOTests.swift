@@ -261,10 +261,11 @@ import Testing
         let gpio = FakeGPIO()
         bench.add(counter(gpio, scale: 0.2794), channels: channels)
         bench.sampler.start()
-        for _ in 0..<10 { gpio.line?.edge(true, at: bench.loop.now) }
+        // 15 * 0.2794 is 4.191000000000001.
+        for _ in 0..<15 { gpio.line?.edge(true, at: bench.loop.now) }
         bench.loop.advance(by: .seconds(120))
-        let ten = Value.number(10 * 0.2794)
-        let expected: [[Value]] = [[ten, ten], [.number(0), ten]]
+        let all = Value.number(4.191)
+        let expected: [[Value]] = [[all, all], [.number(0), all]]
         #expect(pairs(bench) == expected)
     }
 

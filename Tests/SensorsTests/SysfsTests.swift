@@ -43,6 +43,26 @@ import Testing
         #expect(try read("1e3") == .integer(1000))
     }
 
+    /// As a table of the kernel has them, such as /proc/meminfo.
+    @Test func blanksBetweenTheKeyAndTheNumber() throws {
+        let table = "MemTotal:        8000000 kB\nMemFree:\t  123456 kB\nBuffers:\nCached: none\n"
+        #expect(try read(table, key: "MemFree:") == .integer(123_456))
+        #expect(try read(table, key: "MemTotal:") == .integer(8_000_000))
+        #expect(try problem(table, key: "Cached:").hasSuffix(": \" none\\n\""))
+        // The number of the next line is another's.
+        #expect(try problem("Buffers:\n 12 kB\n", key: "Buffers:").contains("not a number"))
+    }
+
+    /// 30487 * 0.001 is 30.487000000000002.
+    @Test func aScaledIntegerIsTheDecimalThatIsMeant() throws {
+        for thousandths in stride(from: 30_000, to: 90_000, by: 487) {
+            let expected = try #require(
+                Double("\(thousandths / 1_000).\(String(thousandths % 1_000 + 1_000).dropFirst())"))
+            #expect(try read("\(thousandths)", scale: 0.001) == .number(expected))
+        }
+        #expect(try read("30487", scale: 0.001, offset: 1) == .number(31.487))
+    }
+
     @Test func aRealSysfsAttribute() throws {
         guard FileManager.default.fileExists(atPath: "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size") else {
             return

@@ -114,6 +114,20 @@ final class KernelPWM: SteppedOutput {
         return number
     }
 
+    /// What keeps this process from using the channel. Opening a file of it for writing, without doing so, tells.
+    private static func problem(_ settings: Settings) -> String? {
+        if access(settings.chip, F_OK) != 0 { return joined(settings.chip, ": not there") }
+        let channel = joined(settings.chip, "/pwm", decimal(settings.channel))
+        let file = access(channel, F_OK) == 0 ? joined(channel, "/duty_cycle") : joined(settings.chip, "/export")
+        do throws(SystemError) {
+            _ = try Descriptor.open(file, flags: O_WRONLY)
+            return nil
+        } catch {
+            let remedy = error.code == EACCES ? joined("; ", permissionRemedy(file, group: "gpio")) : ""
+            return joined(error.description, remedy)
+        }
+    }
+
     // MARK: Configuration
 
     /// Reads `chip`, `channel`, `frequency` or `period`, `polarity`, `min`, `max`, `output_min`, `output_max`, `safe` and `ramp`.
@@ -137,7 +151,7 @@ final class KernelPWM: SteppedOutput {
             open: { (_) throws(ActuatorError) -> any ActuatorDriver in
                 try KernelPWM(settings, scale: scale, safe: safe, ramp: ramp)
             })
-        plan.path = settings.chip
+        plan.problem = { problem(settings) }
         return plan
     }
 
@@ -145,7 +159,7 @@ final class KernelPWM: SteppedOutput {
     static func place(_ reader: Reader, _ chips: SharedChips, period: Int64) -> Settings? {
         let name = reader.nonEmpty("chip") ?? "pwmchip0"
         let polarity = reader.choice("polarity", ["normal", "inversed"])
-        guard let channel = reader.requiredInteger("channel", in: 0...63) else { return nil }
+        guard let channel = reader.requiredInteger("channel", in: 0...63), !reader.isRefused("chip") else { return nil }
         let path = normalisedPath(name.utf8.first == 47 ? name : joined("/sys/class/pwm/", name))
         if chips.chip("pwm", bus: path, address: channel, reader, "channel")?.take() == false {
             reader.report(

@@ -90,7 +90,9 @@ final class MCP4725Output: SteppedOutput {
         let stores = reader.boolean("eeprom") ?? false
         let chip = ExpectedChip("mcp4725", addresses: 0x60...0x67)
         let address = reader.address("address", in: chip.addresses) ?? 0x60
-        guard let bus = reader.requiredNonEmpty("bus"), let scale, let safe else { return nil }
+        guard let bus = reader.requiredNonEmpty("bus"), let scale, let safe, !reader.isRefused("address") else {
+            return nil
+        }
         var plan = DriverPlan(
             domain: .number(scale.range), safe: .number(safe), bus: (bus, reader.mark(of: "bus")),
             addresses: [AddressClaim(bus: bus, address: address, mark: reader.mark(of: "address"))],

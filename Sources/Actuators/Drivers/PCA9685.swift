@@ -174,7 +174,7 @@ final class PCA9685Output: SteppedOutput {
     static func place(_ reader: Reader, _ chips: SharedChips, _ prescale: UInt8, isAsked: Bool) -> Place? {
         let bus = reader.requiredNonEmpty("bus")
         let address = reader.address("address", in: chip.addresses) ?? 0x40
-        guard let channel = reader.requiredInteger("channel", in: 0...15), let bus,
+        guard let channel = reader.requiredInteger("channel", in: 0...15), let bus, !reader.isRefused("address"),
             let chip = chips.chip("pca9685", bus: bus, address: Int64(address), reader, "address")
         else { return nil }
         if let setting = chip.setting, isAsked, setting != Int64(prescale) {
@@ -184,7 +184,7 @@ final class PCA9685Output: SteppedOutput {
                 expected: "the same: the outputs of a chip share it")
         }
         let common = chip.setting ?? Int64(prescale)
-        chip.setting = common
+        if !reader.isRefused("frequency") { chip.setting = common }
         return Place(
             bus: bus, mark: reader.mark(of: "bus"),
             claim: AddressClaim(

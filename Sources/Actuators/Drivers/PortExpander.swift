@@ -128,7 +128,7 @@ extension PortExpander {
         let verifies = reader.boolean("verify") ?? true
         let safe = safeLevel(reader)
         let pulse = pulseTime(reader)
-        guard let line = reader.requiredInteger("line", in: 0...lines - 1), let bus,
+        guard let line = reader.requiredInteger("line", in: 0...lines - 1), let bus, !reader.isRefused("address"),
             let chip = chips.chip(kind.driver, bus: bus, address: Int64(address), reader, "address")
         else { return nil }
         chip.add(output: line, safe: safe != activeLow)

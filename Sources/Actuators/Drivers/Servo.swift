@@ -16,7 +16,7 @@ enum Servo {
         let pulses = Interval.microseconds(100)...Interval.milliseconds(5)
         let lowest = reader.interval("pulse_min", in: pulses) ?? .milliseconds(1)
         let highest = reader.interval("pulse_max", in: pulses) ?? .milliseconds(2)
-        if lowest == highest {
+        if lowest == highest, !reader.isRefused("pulse_min"), !reader.isRefused("pulse_max") {
             reader.report("pulse_max", "is the same as pulse_min", expected: "two different pulses")
         }
         let safe = range.flatMap { safeNumber(reader, $0) }

@@ -185,7 +185,7 @@ int kedge_group_access(const char *path, char *group, size_t capacity) {
     } else {
         snprintf(group, capacity, "%u", (unsigned int)status.st_gid);
     }
-    return (status.st_mode & 0060) == 0060;
+    return (status.st_mode & 0020) != 0;
 }
 
 // Only what signal-safety(7) permits.

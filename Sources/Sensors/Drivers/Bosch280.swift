@@ -91,10 +91,11 @@ final class Bosch280: SensorDriver {
         }
         if !raw.isOurs { throw .invalidData("the chip does not have the settings that were written to it") }
         if raw.isMeasuring { throw .invalidData("still measuring after the longest time of the data sheet") }
-        // What a skipped measurement leaves in the registers (BME280 5.4.7 and 5.4.9, BMP280 3.3).
-        if raw.temperature == 0x80000 { throw .invalidData("temperature was not measured") }
-        if raw.pressure == 0x80000 { throw .invalidData("pressure was not measured") }
-        if settings.model == .bme280, raw.humidity == 0x8000 { throw .invalidData("humidity was not measured") }
+        // What the registers hold before the first measurement (BME280 5.4.7 and 5.4.9, BMP280 3.3). Each alone is an
+        // ordinary reading: 0x80000 is about 21 degrees Celsius.
+        if raw.temperature == 0x80000, raw.pressure == 0x80000, !hasHumidity || raw.humidity == 0x8000 {
+            throw .invalidData("nothing was measured")
+        }
 
         let fine = calibration.fineTemperature(raw.temperature)
         let temperature = calibration.temperature(fine: fine)
@@ -106,7 +107,7 @@ final class Bosch280: SensorDriver {
         else { throw .invalidData("a pressure outside 300 to 1100 hPa") }
         values.append(.number(Self.rounded(temperature, to: 100)))
         values.append(.number(Self.rounded(pressure, to: 10)))
-        guard settings.model == .bme280 else { return }
+        guard hasHumidity else { return }
         // A converter at its stop is no humidity, though the formula would make 0 or 100 % of it.
         if raw.humidity == 0 || raw.humidity == 0xFFFF { throw .invalidData("a humidity reading at its limit") }
         values.append(.number(Self.rounded(calibration.humidity(raw.humidity, fine: fine), to: 100)))
@@ -243,7 +244,8 @@ extension Bosch280 {
         var channels = [Channel("temperature", unit: "Cel"), Channel("pressure", unit: "Pa")]
         if model == .bme280 { channels.append(Channel("humidity", unit: "%RH")) }
         return DriverPlan(
-            channels: channels, claims: [.address(bus: bus, address, reader.mark(of: "address"))],
+            channels: channels,
+            claims: reader.isRefused("address") ? [] : [.address(bus: bus, address, reader.mark(of: "address"))],
             make: .onBus(bus, reader.mark(of: "bus")) { Bosch280(bus: $0, settings: settings) })
     }
 }

@@ -18,6 +18,7 @@ final class GPIOCounter: EventDriver {
 
     private let gpio: any GPIO
     private let settings: Settings
+    private let factor: Factor
     private var loop: (any Loop)?
     private var report: ((SensorEvent) -> Void)?
     private var line: (any GPIOLine)?
@@ -37,6 +38,7 @@ final class GPIOCounter: EventDriver {
     init(gpio: any GPIO, settings: Settings) {
         self.gpio = gpio
         self.settings = settings
+        factor = Factor(settings.scale)
         grid = Grid(first: Instant(nanoseconds: 0), every: settings.every)
     }
 
@@ -151,7 +153,7 @@ final class GPIOCounter: EventDriver {
     }
 
     private func scaled(_ edges: UInt64) -> Value {
-        settings.scale == 1 ? .integer(Int64(clamping: edges)) : .number(Double(edges) * settings.scale)
+        settings.scale == 1 ? .integer(Int64(clamping: edges)) : .number(factor.times(Double(edges)))
     }
 }
 

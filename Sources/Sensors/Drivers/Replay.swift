@@ -208,7 +208,6 @@ extension Replay {
                 expected: "such as \",\" or \";\"")
             isValid = false
         }
-        guard let path, isValid else { return nil }
         let field: Field
         switch (column, key) {
         case (let column?, nil):
@@ -229,6 +228,7 @@ extension Replay {
                 expected: "column (of a CSV file) or key (of JSON lines)")
             return nil
         }
+        guard let path, isValid else { return nil }
         return Settings(path: path, field: field, separator: separator?.first ?? UInt8(ascii: ","), repeats: repeats)
     }
 }

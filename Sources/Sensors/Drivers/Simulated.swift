@@ -93,25 +93,22 @@ final class Simulated: SensorDriver {
 }
 
 extension Simulated {
-    private static var allKeys: [StaticString] {
+    private static var waveformKeys: [StaticString] {
         [
             "value", "amplitude", "offset", "period", "phase", "low", "high", "min", "max", "start", "step", "path",
-            "column",
-            "key", "separator", "repeat", "seed", "error_rate", "stall", "stall_rate", "unit",
+            "column", "key", "separator", "repeat",
         ]
     }
 
     static func decode(_ reader: Reader, every: Interval?) -> DriverPlan? {
         let names: [StaticString] = ["constant", "sine", "step", "random-walk", "counter", "replay"]
-        guard let choice = reader.has("waveform") ? reader.choice("waveform", names) : 0 else {
-            // Which keys are right depends on it.
-            for key in allKeys { _ = reader.has(key) }
-            return nil
-        }
+        let choice = reader.has("waveform") ? reader.choice("waveform", names) : 0
         let any = -1e15...1e15
         let times: ClosedRange<Interval> = .milliseconds(1) ... .seconds(366 * 86_400)
         var waveform: Waveform?
         switch choice {
+        // Which of the keys are right depends on it.
+        case nil: for key in waveformKeys { _ = reader.has(key) }
         case 0: waveform = .constant(reader.number("value", in: any) ?? 0)
         case 1:
             waveform = .sine(

@@ -10,7 +10,7 @@ import Records
 final class SysfsNumber: SensorDriver {
     struct Settings: Equatable {
         var path: String
-        /// The number follows the last occurrence of this text; `nil` takes the whole content.
+        /// The number follows the last occurrence of this text, behind blanks or not; `nil` takes the whole content.
         var key: String?
         var scale: Double = 1
         var offset: Double = 0
@@ -18,12 +18,14 @@ final class SysfsNumber: SensorDriver {
 
     private let settings: Settings
     private let key: [UInt8]
+    private let factor: Factor
     /// An attribute is at most a page; whatever follows cannot belong to a number.
     private var buffer = [UInt8](repeating: 0, count: 4_096)
 
     init(settings: Settings) {
         self.settings = settings
         key = Array((settings.key ?? "").utf8)
+        factor = Factor(settings.scale)
     }
 
     func collect(into values: inout [Value]) throws(SensorError) {
@@ -31,20 +33,23 @@ final class SysfsNumber: SensorDriver {
         let content = buffer[..<count]
         try checkOneWire(content)
         var text = content
+        var shown = content
         if !key.isEmpty {
             guard let start = Self.lastIndex(after: key, in: content) else {
                 throw .invalidData(joined("no \"", settings.key ?? "", "\" in ", settings.path, ": ", escaped(content)))
             }
-            text = content[start...]
+            shown = content[start...]
+            // Not into the next line, whose number is another's.
+            text = shown.drop { $0 == 32 || $0 == 9 }
             if let end = text.firstIndex(where: { isSpace($0) }) { text = text[..<end] }
         }
         guard let number = decimalNumber(text) else {
-            throw .invalidData(joined("not a number in ", settings.path, ": ", escaped(content)))
+            throw .invalidData(joined("not a number in ", settings.path, ": ", escaped(shown)))
         }
         if settings.scale == 1, settings.offset == 0, let integer = Int64(exactly: number), abs(number) < 1e15 {
             values.append(.integer(integer))
         } else {
-            values.append(.number(number * settings.scale + settings.offset))
+            values.append(.number(factor.times(number) + settings.offset))
         }
     }
 

@@ -58,7 +58,7 @@ const char *kedge_argument(int index);
 /// that begin with a dot. Returns 0, or -1 with errno.
 int kedge_list(const char *path, void (*entry)(void *context, const char *name), void *context);
 
-/// Who may read and write `path`: puts the name of its group, or the group's number, into `group`.
+/// Who may write to `path`: puts the name of its group, or the group's number, into `group`.
 /// Returns 1 when members of the group may, 0 when they may not, or -1 with errno.
 int kedge_group_access(const char *path, char *group, size_t capacity);
 
