@@ -125,6 +125,26 @@ import Testing
         #expect(chip.history[3].count == writes)
     }
 
+    @Test func aStepThatWaitsForTheBusIsNotDoneWhenTheSafeValueComes() throws {
+        let chip = SimulatedPCA9685()
+        let bench = BusBench("- { id: lamp, driver: pca9685, bus: i2c-1, channel: 3, ramp: 1s }")
+        bench.bus.attach(chip, at: 0x40)
+        let queue = HeldWorkQueue()
+        let actuator = try fading(bench, queue: queue)
+        queue.runAll()
+        actuator.perform(Order(value: .number(50), hold: nil, command: "a")) { _ in }
+        queue.runAll()
+        loop.advance(by: .milliseconds(20))
+        #expect(queue.pending == 1)
+        let writes = chip.history[3].count
+        actuator.stop()
+        #expect(queue.pending == 1)
+        queue.runAll()
+        #expect(actuator.isSafe)
+        #expect(chip.history[3].count == writes + 1)
+        #expect(chip.shown(3) == .off)
+    }
+
     @Test func aBusThatFailsDuringARampIsAFailure() throws {
         let chip = SimulatedPCA9685()
         let bench = BusBench("- { id: lamp, driver: pca9685, bus: i2c-1, channel: 3, ramp: 1s }")
