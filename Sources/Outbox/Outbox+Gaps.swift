@@ -41,8 +41,10 @@ extension Outbox {
 
     /// Appends what is to be told, if there is room for it. Happens by itself within seconds; for a stop it is said.
     public func tellGaps() {
-        if gaps.isEmpty && !(disk?.hasGaps ?? false) { return }
-        guard (records.hasRoom && !records.loss.isLosing) || disk?.isStopping == true else {
+        // At a stop they go to the file, and the next start tells them.
+        if (gaps.isEmpty && disk?.hasGaps != true) || disk?.isStopping == true { return }
+        guard records.hasRoom && !records.loss.isLosing else {
+            if let disk { keepGaps(disk) }
             armGaps()
             return
         }
@@ -77,6 +79,39 @@ extension Outbox {
         }
         disk.isSpillDue = true
         if disk.hasGaps { armGaps() }
+    }
+
+    // MARK: On the disk
+
+    /// What cannot be told for long is noted in the file, which a crash does not take. Not often: a commit is an fsync.
+    private func keepGaps(_ disk: Disk) {
+        if gaps.isEmpty || loop.time.now < disk.nextNotes { return }
+        disk.nextNotes = loop.time.now + Disk.notesPause
+        disk.areNotesDue = true
+        pumpDisk()
+    }
+
+    /// Puts what has not been told into a commit.
+    func noteGaps(in request: DiskRequest, _ disk: Disk) {
+        disk.areNotesDue = false
+        for gap in gaps.gaps {
+            // A topic without a name gets no records either.
+            if let topic = disk.number(of: TopicID(gap.topic)) { request.notes.append((topic, gap)) }
+        }
+        gaps.removeAll()
+    }
+
+    /// At a stop: what the file has no room for is lost with the process.
+    func noteUnstored(_ disk: Disk) {
+        for index in 0..<table.capacity where table.slabs[index].lane == .record {
+            guard let memory = table.slabs[index].memory else { continue }
+            for record in 0..<table.slabs[index].records {
+                let entry = table.entry(record, in: memory)
+                if entry.pointee.state != .settled, entry.pointee.storage == .none { noteGap(entry, memory, records) }
+            }
+        }
+        disk.hasGivenUp = true
+        disk.areNotesDue = true
     }
 
     private func append(_ gap: Gap, topic: TopicID, isDurable: Bool) -> Bool {

@@ -144,15 +144,33 @@ final class DiskThread {
                 request.droppedCount = try file.drop(range, keeping: request.keeping)
                 change -= Int64(request.droppedCount)
             }
-            var next: Int64 = 0
-            for item in request.items {
-                try file.insert(item)
-                next = max(next, item.position + 1)
-            }
-            change += Int64(request.items.count)
-            for gap in request.toldGaps { try file.settle(gap) }
+            let next = try insert(request, file)
+            change += Int64(request.storedCount)
+            if request.storedCount == request.items.count { for gap in request.toldGaps { try file.settle(gap) } }
+            for note in request.notes { try file.note(note.gap, topic: note.topic) }
             try file.noteChange(count: change, next: next, written: written)
         }
+    }
+
+    /// Stores what there is room for.
+    /// - Returns: the position behind the last.
+    private func insert(_ request: DiskRequest, _ file: OutboxFile) throws(StorageError) -> Int64 {
+        var next: Int64 = 0
+        var left: Int64 = 0
+        request.storedCount = 0
+        for item in request.items {
+            if left <= 0 {
+                let room = OutboxSettings.room(in: maxSize) - (try file.usedBytes())
+                if room <= 0 { break }
+                // Large records leave up to half of a page free.
+                left = max(room / 4, 8_192)
+            }
+            left -= Int64(item.key.count + item.payload.count + RecordEntry.stride)
+            try file.insert(item)
+            next = max(next, item.position + 1)
+            request.storedCount += 1
+        }
+        return next
     }
 
     private func read(_ request: DiskRequest, _ file: OutboxFile) throws(StorageError) {

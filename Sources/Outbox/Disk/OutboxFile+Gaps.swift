@@ -126,23 +126,24 @@ extension OutboxFile {
     }
 
     /// Adds to what is missing of a key.
-    func note(_ gap: Gap) throws(StorageError) {
+    /// - Parameter topic: its number in this file, where the gap does not have that.
+    func note(_ gap: Gap, topic: Int? = nil) throws(StorageError) {
         let insert = try database.prepare(
             "INSERT INTO gaps VALUES(?,?,?,?,?) ON CONFLICT(topic,key) DO UPDATE SET count=count+excluded.count,"
                 + "first=min(first,excluded.first),last=max(last,excluded.last)")
-        try bind(gap, to: insert)
+        try bind(gap, topic ?? gap.topic, to: insert)
     }
 
     /// Takes off what has been told of a key. What came to it since stays.
     func settle(_ gap: Gap) throws(StorageError) {
         let update = try database.prepare(
             "UPDATE gaps SET count=count-?3,first=?5 WHERE topic=?1 AND key=?2 AND ?4 IS NOT NULL")
-        try bind(gap, to: update)
+        try bind(gap, gap.topic, to: update)
         try database.execute("DELETE FROM gaps WHERE count<=0")
     }
 
-    private func bind(_ gap: Gap, to statement: Statement) throws(StorageError) {
-        try statement.bind(1, Int64(gap.topic))
+    private func bind(_ gap: Gap, _ topic: Int, to statement: Statement) throws(StorageError) {
+        try statement.bind(1, Int64(topic))
         try statement.bind(3, gap.count)
         try statement.bind(4, gap.first)
         try statement.bind(5, gap.last)

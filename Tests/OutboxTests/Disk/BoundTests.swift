@@ -8,8 +8,10 @@ import Testing
 @testable import Outbox
 
 @Suite struct BoundTests {
-    private func outage(_ whenFull: OutboxSettings.WhenFull, _ count: Int) throws -> DiskBench {
-        let bench = DiskBench(room: 0) {
+    private func outage(
+        _ whenFull: OutboxSettings.WhenFull, _ count: Int, _ folder: Folder = Folder()
+    ) throws -> DiskBench {
+        let bench = DiskBench(folder, room: 0) {
             $0.maxSize = 1_000_000
             $0.maxMemory = 128_000
             $0.whenFull = whenFull
@@ -77,6 +79,52 @@ import Testing
         check(numbers, gaps, of: 10_000)
         #expect(Array(numbers.prefix(2_000)) == Array(0..<2_000))
         #expect(numbers.count < 8_000)
+    }
+
+    /// Nothing has been told when the agent is stopped; what is in memory finds no room in the file either.
+    @Test func whatDropNewestHasDroppedIsToldAfterAStop() throws {
+        let folder = Folder()
+        do {
+            let bench = try outage(.dropNewest, 10_000, folder)
+            var isDone = false
+            bench.outbox.store { isDone = true }
+            // The commit takes its time, and what waits is looked at again meanwhile.
+            bench.loop.advance(by: .seconds(2))
+            bench.queue.run()
+            #expect(isDone)
+            // Lost is lost, and said.
+            #expect(bench.outbox.unstoredCount > 100)
+        }
+        let bench = DiskBench(folder, boot: "b2")
+        let (numbers, gaps) = try result(bench)
+        check(numbers, gaps, of: 10_000)
+        #expect(gaps.count == 3)
+        let again = DiskBench(folder, boot: "b3")
+        again.pass(.seconds(5))
+        #expect(again.transport.log == [])
+    }
+
+    @Test func whatDropNewestHasDroppedIsToldAfterACrash() throws {
+        let folder = Folder()
+        var left = 0
+        do {
+            let bench = try outage(.dropNewest, 10_000, folder)
+            bench.pass(.seconds(10))
+            left = bench.outbox.unstoredCount
+            // A card is not worn by it.
+            let before = bench.status.written.syncs
+            for number in 0..<600 {
+                #expect(!bench.append("\(number) " + String(repeating: "x", count: 150), key: "more"))
+                bench.pass(.milliseconds(100))
+            }
+            #expect(bench.status.written.syncs - before <= 8)
+        }
+        let bench = DiskBench(folder, boot: "b2")
+        let (numbers, gaps) = try result(bench)
+        // What was in memory alone went with the process, and at most the last ten seconds of what is missing.
+        let more = gaps["more", default: 0]
+        #expect(more >= 450 && more <= 600)
+        #expect(numbers.count + gaps.values.reduce(0, +) - more == 10_000 - left)
     }
 
     @Test func thinKeepsSomeOfEverything() throws {
