@@ -9,20 +9,24 @@ extension Outbox {
     /// How long what was lost may gather before it is told.
     static var gapPause: Interval { .seconds(1) }
 
+    /// A record is lost; what it told is to be told again.
     func noteGap(_ entry: UnsafeMutablePointer<RecordEntry>, _ memory: UnsafeMutableRawPointer, _ queue: LaneQueue) {
-        if entry.pointee.traits.contains(.gap) { return }
+        let told = entry.pointee.told(in: memory)
         let start = memory + Int(entry.pointee.offset) + Int(entry.pointee.length)
         noteGap(
             TopicID(Int(entry.pointee.topic)),
-            UnsafeRawBufferPointer(start: start, count: Int(entry.pointee.keyLength)), entry.pointee.time, queue)
+            UnsafeRawBufferPointer(start: start, count: Int(entry.pointee.keyLength)), count: told?.count ?? 1,
+            first: told?.first ?? entry.pointee.time, last: entry.pointee.time, queue)
     }
 
-    /// A record of `key` is lost.
-    func noteGap(_ topic: TopicID, _ key: UnsafeRawBufferPointer, _ milliseconds: Int64, _ queue: LaneQueue) {
+    /// Records of `key` are lost.
+    func noteGap(
+        _ topic: TopicID, _ key: UnsafeRawBufferPointer, count: Int64 = 1, first: Int64, last: Int64, _ queue: LaneQueue
+    ) {
         if settings.gapTimestamp == nil || queue.lane == .reply || topic.index == Int(UInt16.max) { return }
         // One that had been on the disk is in the lane of what is read back.
         if let name = disk?.topics.topicName(topic), !tellsGaps(of: name) { return }
-        gaps.add(topic: topic.index, key: key, first: milliseconds, last: milliseconds)
+        gaps.add(topic: topic.index, key: key, count: count, first: first, last: last)
         armGaps()
     }
 
@@ -124,7 +128,7 @@ extension Outbox {
         return gap.key.withUnsafeBytes { key in
             append(
                 topic: topic, key: key, time: WallTime(nanoseconds: gap.last &* 1_000_000), traits: traits,
-                maximumBytes: maximum
+                told: RecordEntry.Told(count: gap.count, first: gap.first), maximumBytes: maximum
             ) { writer in
                 writer.write("{\"sensorID\":")
                 JSONString.write(name, to: &writer)

@@ -92,7 +92,8 @@ extension Outbox {
                     time: entry.pointee.time,
                     key: UnsafeRawBufferPointer(
                         start: payload + Int(entry.pointee.length), count: Int(entry.pointee.keyLength)),
-                    payload: UnsafeRawBufferPointer(start: payload, count: Int(entry.pointee.length))))
+                    payload: UnsafeRawBufferPointer(start: payload, count: Int(entry.pointee.length)),
+                    told: entry.pointee.told(in: memory)))
             request.places.append((queue.lane, place))
             request.bytes += entry.pointee.size
             return true

@@ -154,15 +154,18 @@ final class Salvage {
         }
         attempt { () throws(StorageError) in
             let query = try source.prepare("SELECT topic,key,count,first,last FROM gaps")
-            var gaps: [Gap] = []
+            var gaps: [(topic: Int64, gap: Gap)] = []
             while try query.step() {
-                gaps.append(
-                    Gap(
-                        topic: Int(truncatingIfNeeded: query.integer(0)), key: Array(query.bytes(1)),
-                        count: query.integer(2), first: query.integer(3), last: query.integer(4)))
+                let gap = Gap(
+                    topic: Int(truncatingIfNeeded: query.integer(0)), key: Array(query.bytes(1)),
+                    count: query.integer(2), first: query.integer(3), last: query.integer(4))
+                // One below 0 is a record's position.
+                if gap.count > 0, query.integer(0) < 0 || kept.text(gap.topic) != nil {
+                    gaps.append((query.integer(0), gap))
+                }
             }
             try target.commit { () throws(StorageError) in
-                for gap in gaps where kept.text(gap.topic) != nil && gap.count > 0 { try target.note(gap) }
+                for (topic, gap) in gaps { try target.note(gap, topic: topic) }
             }
         }
     }

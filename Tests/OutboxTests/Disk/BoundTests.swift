@@ -165,6 +165,48 @@ import Testing
         #expect(again.transport.log == [])
     }
 
+    /// The record that tells of a gap is among the oldest that are dropped: what it told is missing still.
+    @Test(arguments: [OutboxSettings.WhenFull.dropOldest, .thin])
+    func whatADroppedRecordToldIsToldAgain(_ whenFull: OutboxSettings.WhenFull) throws {
+        let bench = DiskBench(room: 0) {
+            $0.maxSize = 1_000_000
+            $0.maxMemory = 256_000
+            $0.whenFull = whenFull
+        }
+        func append(_ numbers: Range<Int>) {
+            for number in numbers {
+                bench.append("\(number) " + String(repeating: "x", count: 150), key: "k\(number % 3)")
+                if number % 20 == 0 { bench.pass(.milliseconds(200)) }
+            }
+            bench.pass(.seconds(5))
+        }
+        // The first of these are read ahead, and stay.
+        append(0..<1_500)
+        for _ in 0..<700 { #expect(!bench.append(String(repeating: "x", count: 20_000), key: "k0")) }
+        bench.pass(.seconds(5))
+        #expect(try bench.stored().count == 1_501)
+        append(1_500..<12_000)
+        #expect(bench.status.dropped > 1_000)
+        var (numbers, gaps) = try result(bench)
+        gaps["k0", default: 0] -= 700
+        check(numbers, gaps, of: 12_000)
+        let file = try OutboxFile.open(bench.path, access: .readOnly)
+        #expect(try file.gaps().isEmpty)
+        #expect(try file.marks(PositionRanges.Range(first: 0, last: .max)).isEmpty)
+    }
+
+    /// The same in memory, with a disk that does not open.
+    @Test func whatARecordDroppedInMemoryToldIsToldAgain() throws {
+        let bench = DiskBench(room: 0, opens: false) { $0.maxMemory = 256_000 }
+        for _ in 0..<700 { bench.append(String(repeating: "x", count: 20_000)) }
+        bench.loop.advance(by: .seconds(6))
+        #expect(bench.outbox.pendingCount == 1)
+        for number in 0..<5_000 { bench.append("\(number) " + String(repeating: "x", count: 150)) }
+        let (numbers, gaps) = try result(bench)
+        #expect(numbers.count < 2_000)
+        #expect(numbers.count + gaps["k", default: 0] == 5_700)
+    }
+
     @Test func aGapInMemoryIsToldToo() throws {
         let bench = DiskBench(room: 10) { $0.maxMemory = 128_000 }
         bench.append("x")
