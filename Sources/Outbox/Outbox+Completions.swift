@@ -80,12 +80,7 @@ extension Outbox {
         disk.newNames = request.names + disk.newNames
         disk.toldGaps = request.toldGaps + disk.toldGaps
         if request.takesGaps { disk.areGapsDue = true }
-        for note in request.notes {
-            note.gap.key.withUnsafeBytes {
-                gaps.add(
-                    topic: note.gap.topic, key: $0, count: note.gap.count, first: note.gap.first, last: note.gap.last)
-            }
-        }
+        for note in request.notes { gaps.add(note.gap) }
         if !request.notes.isEmpty {
             disk.areNotesDue = disk.isStopping
             armGaps()

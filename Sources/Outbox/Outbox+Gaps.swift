@@ -16,17 +16,27 @@ extension Outbox {
         noteGap(
             TopicID(Int(entry.pointee.topic)),
             UnsafeRawBufferPointer(start: start, count: Int(entry.pointee.keyLength)), count: told?.count ?? 1,
-            first: told?.first ?? entry.pointee.time, last: entry.pointee.time, queue)
+            first: told?.first ?? entry.pointee.time, last: entry.pointee.time,
+            isDurable: queue.lane == .backlog || entry.pointee.traits.contains(.durable), queue)
+    }
+
+    /// A record is not taken. One that would have told of a gap is told later.
+    func noteRefused(
+        _ topic: TopicID, _ key: UnsafeRawBufferPointer, _ time: Int64, _ traits: RecordEntry.Traits, _ queue: LaneQueue
+    ) {
+        if traits.contains(.gap) { return }
+        noteGap(topic, key, first: time, last: time, isDurable: traits.contains(.durable), queue)
     }
 
     /// Records of `key` are lost.
     func noteGap(
-        _ topic: TopicID, _ key: UnsafeRawBufferPointer, count: Int64 = 1, first: Int64, last: Int64, _ queue: LaneQueue
+        _ topic: TopicID, _ key: UnsafeRawBufferPointer, count: Int64 = 1, first: Int64, last: Int64, isDurable: Bool,
+        _ queue: LaneQueue
     ) {
         if settings.gapTimestamp == nil || queue.lane == .reply || topic.index == Int(UInt16.max) { return }
         // One that had been on the disk is in the lane of what is read back.
         if let name = disk?.topics.topicName(topic), !tellsGaps(of: name) { return }
-        gaps.add(topic: topic.index, key: key, count: count, first: first, last: last)
+        gaps.add(topic: topic.index, key: key, count: count, first: first, last: last, isDurable: isDurable)
         armGaps()
     }
 
@@ -54,11 +64,7 @@ extension Outbox {
         }
         let told = gaps.gaps
         gaps.removeAll()
-        for gap in told where !append(gap, topic: TopicID(gap.topic), isDurable: false) {
-            gap.key.withUnsafeBytes {
-                gaps.add(topic: gap.topic, key: $0, count: gap.count, first: gap.first, last: gap.last)
-            }
-        }
+        for gap in told where !append(gap, topic: TopicID(gap.topic), isDurable: gap.isDurable) { gaps.add(gap) }
         if !gaps.isEmpty { armGaps() }
         guard let disk, disk.mayTellGaps, disk.phase == .up, disk.toldGaps.isEmpty else { return }
         disk.areGapsDue = true
@@ -123,6 +129,7 @@ extension Outbox {
         let name = String(decoding: gap.key, as: UTF8.self)
         let maximum = JSONString.maximumBytes(utf8Count: name.utf8.count) + 3 * TimestampFormat.maximumBytes + 160
         var traits: RecordEntry.Traits = .gap
+        // It does not overtake records of its key that wait for the disk.
         // With positions, records are stored in the order in which they are sent: none may go ahead without one.
         if isDurable || (settings.keepsPositions && disk != nil) { traits.insert(.durable) }
         return gap.key.withUnsafeBytes { key in

@@ -205,13 +205,13 @@ public final class Outbox {
             let topicNumber = UInt16(exactly: topic.index)
         else {
             refuseOversized(queue, size: size)
-            if told == nil { noteGap(topic, key, first: milliseconds, last: milliseconds, queue) }
+            noteRefused(topic, key, milliseconds, traits, queue)
             return false
         }
         if !queue.fits(size), !makeRoom(for: size, in: queue) {
             queue.counters.refused += 1
             noteLost(1, queue)
-            if told == nil { noteGap(topic, key, first: milliseconds, last: milliseconds, queue) }
+            noteRefused(topic, key, milliseconds, traits, queue)
             return false
         }
         let payload = queue.tail(bytes: size)
@@ -219,7 +219,7 @@ public final class Outbox {
         encode(&writer)
         guard !writer.isOverflowed else {
             refuseOversized(queue, size: size)
-            if told == nil { noteGap(topic, key, first: milliseconds, last: milliseconds, queue) }
+            noteRefused(topic, key, milliseconds, traits, queue)
             return false
         }
         let count = writer.count

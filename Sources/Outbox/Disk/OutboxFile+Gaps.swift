@@ -11,6 +11,8 @@ struct Gap {
     /// Sample times of the first and the last of them, in milliseconds since 1970.
     var first: Int64
     var last: Int64
+    /// In memory: whether records of the key are on the disk before they are sent.
+    var isDurable = false
 }
 
 /// Gaps by topic and key. As many as there are sensors.
@@ -19,14 +21,25 @@ struct GapLedger {
 
     var isEmpty: Bool { gaps.isEmpty }
 
-    mutating func add(topic: Int, key: UnsafeRawBufferPointer, count: Int64 = 1, first: Int64, last: Int64) {
+    mutating func add(
+        topic: Int, key: UnsafeRawBufferPointer, count: Int64 = 1, first: Int64, last: Int64, isDurable: Bool = false
+    ) {
         for index in gaps.indices where gaps[index].topic == topic && sameBytes(gaps[index].key, key) {
             gaps[index].count += count
             gaps[index].first = min(gaps[index].first, first)
             gaps[index].last = max(gaps[index].last, last)
+            if isDurable { gaps[index].isDurable = true }
             return
         }
-        gaps.append(Gap(topic: topic, key: Array(key), count: count, first: first, last: last))
+        gaps.append(
+            Gap(topic: topic, key: Array(key), count: count, first: first, last: last, isDurable: isDurable))
+    }
+
+    mutating func add(_ gap: Gap) {
+        gap.key.withUnsafeBytes {
+            add(
+                topic: gap.topic, key: $0, count: gap.count, first: gap.first, last: gap.last, isDurable: gap.isDurable)
+        }
     }
 
     mutating func removeAll() { gaps = [] }
