@@ -165,6 +165,23 @@ import Testing
         #expect(again.transport.log == [])
     }
 
+    /// What fills the file is its own bound and no fault of the disk, however much a commit is.
+    @Test func aCommitTakesWhatThereIsRoomFor() throws {
+        let bench = DiskBench(room: 0) { $0.maxSize = 1_000_000 }
+        for number in 0..<20_000 {
+            bench.append("\(number) " + String(repeating: "x", count: 150), key: "k\(number % 3)")
+            if number % 1_000 == 0 { bench.pass(.seconds(3)) }
+        }
+        bench.pass(.seconds(5))
+        #expect(!bench.lines.lines.contains { $0.contains("SQLite") })
+        #expect(bench.lines.lines.contains { $0.contains("1 MB of records wait on the disk (max_size)") })
+        #expect(bench.outbox.unstoredCount == 0)
+        #expect(bench.status.bytes <= 1_000_000 / 16 * 15 + 16_384)
+        let (numbers, gaps) = try result(bench)
+        check(numbers, gaps, of: 20_000)
+        #expect(numbers.last == 19_999)
+    }
+
     /// The record that tells of a gap is among the oldest that are dropped: what it told is missing still.
     @Test(arguments: [OutboxSettings.WhenFull.dropOldest, .thin])
     func whatADroppedRecordToldIsToldAgain(_ whenFull: OutboxSettings.WhenFull) throws {
