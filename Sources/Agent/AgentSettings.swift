@@ -237,13 +237,22 @@ private struct AgentDecoder {
         }
     }
 
-    /// With a disk memory has more parts, and each needs room for a record of any size.
+    /// With a disk memory has more parts, and each needs room for a record of any size. And the oldest on it can only make
+    /// room when they are not in memory, where the client may have them: the file must take more than memory.
     private func checkMemory(
         _ reader: Reader?, _ outbox: OutboxSettings, _ sensors: [AgentSettings.SensorSettings]
     ) {
         let least = OutboxSettings.leastMemoryWithDisk
-        guard let reader, outbox.maxMemory < least else { return }
-        if AgentSettings.usesDisk(outbox, sensors) {
+        guard let reader, AgentSettings.usesDisk(outbox, sensors) else { return }
+        if outbox.maxSize < Int64(outbox.maxMemory) * 2 {
+            reader.report(
+                "max_size",
+                joined(
+                    "is ", decimal(outbox.maxSize / 1_000), "kB, less than twice max_memory (",
+                    decimal(outbox.maxMemory / 1_000), "kB)"),
+                expected: joined("at least ", decimal(outbox.maxMemory / 500), "kB, or less max_memory"))
+        }
+        if outbox.maxMemory < least {
             reader.report(
                 "max_memory",
                 joined("is ", decimal(outbox.maxMemory / 1_000), "kB, too little where records go to a disk"),

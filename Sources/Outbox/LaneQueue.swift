@@ -94,13 +94,13 @@ final class LaneQueue {
     func commit(sequence: UInt64, topic: UInt16, payload: Int, key: Int, time: Int64, traits: RecordEntry.Traits) {
         guard last >= 0, let memory = table.slabs[last].memory else { return }
         let slab = table.slabs + last
-        table.entry(slab.pointee.records, in: memory).initialize(
-            to: RecordEntry(
-                sequence: sequence, time: time, offset: UInt32(slab.pointee.used), length: UInt32(payload), nonce: 0,
-                keyLength: UInt16(key), topic: topic, state: .waiting, traits: traits))
+        let entry = RecordEntry(
+            sequence: sequence, time: time, offset: UInt32(slab.pointee.used), length: UInt32(payload), nonce: 0,
+            keyLength: UInt16(key), topic: topic, state: .waiting, traits: traits)
+        table.entry(slab.pointee.records, in: memory).initialize(to: entry)
         slab.pointee.records += 1
         slab.pointee.waiting += 1
-        slab.pointee.used += payload + key
+        slab.pointee.used += entry.size - RecordEntry.stride
         waiting += 1
         payloadBytes += payload
         counters.appended += 1
@@ -108,7 +108,7 @@ final class LaneQueue {
             volatile += 1
         } else if isStorable {
             unstored += 1
-            unstoredBytes += payload + key + RecordEntry.stride
+            unstoredBytes += entry.size
             if traits.contains(.durable) { unstoredDurable += 1 }
         }
     }

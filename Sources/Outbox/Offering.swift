@@ -147,7 +147,10 @@ extension Outbox {
             let count = failures.count(of: failure.name)
             log.error("a record is lost (\(failure.name), \(count) so far): \(failure.reason)")
         }
-        if let memory = table.slabs[position.slab].memory { noteGap(entry, memory, queue) }
+        // The telling of a gap that nobody takes is not told of: it would be told for ever.
+        if let memory = table.slabs[position.slab].memory, !entry.pointee.traits.contains(.gap) {
+            noteGap(entry, memory, queue)
+        }
         settle(position, entry, queue)
     }
 

@@ -53,12 +53,18 @@ extension Outbox {
     private func endCommit(_ request: DiskRequest, _ disk: Disk) {
         for index in 0..<request.places.count {
             let queue = queue(request.places[index].lane)
-            if queue.endStoring(request.places[index].place, isStored: request.isCommitted), request.isCommitted {
+            let isStored = request.isCommitted && index < request.storedCount
+            if queue.endStoring(request.places[index].place, isStored: isStored), isStored {
                 noteDeletion(request.items[index].position, disk)
             }
         }
         if request.isCommitted {
             if !request.items.isEmpty { evictUnderPressure(disk) }
+            if request.isPartial {
+                disk.isSpillDue = true
+                disk.toldGaps = request.toldGaps + disk.toldGaps
+            }
+            if !request.notes.isEmpty { disk.hasGaps = true }
             if request.droppedCount > 0 {
                 disk.dropped += UInt64(request.droppedCount)
                 disk.hasGaps = true
@@ -74,6 +80,11 @@ extension Outbox {
         disk.newNames = request.names + disk.newNames
         disk.toldGaps = request.toldGaps + disk.toldGaps
         if request.takesGaps { disk.areGapsDue = true }
+        for note in request.notes { gaps.add(note.gap) }
+        if !request.notes.isEmpty {
+            disk.areNotesDue = disk.isStopping
+            armGaps()
+        }
     }
 
     private func endReading(_ request: DiskRequest, _ disk: Disk) {
@@ -154,7 +165,7 @@ extension Outbox {
     private func noteFailure(_ failure: StorageError, _ request: DiskRequest, _ disk: Disk) {
         // Set aside and recovered: the same again, with the new file.
         if failure.isDamage, request.recovery != nil { return }
-        if failure.isFull, disk.usedBytes >= settings.maxSize / 16 * 15 || request.items.isEmpty {
+        if failure.isFull, disk.usedBytes >= OutboxSettings.room(in: settings.maxSize) || request.items.isEmpty {
             // Its own bound, not the device's: the policy makes room.
             disk.usedBytes = settings.maxSize
             if settings.whenFull != .dropNewest, !disk.backlog.isEmpty, !request.items.isEmpty, request.dropped == nil {

@@ -65,7 +65,7 @@ extension Outbox {
         endRest(disk)
         disk.isSpillDue = true
         disk.areDeletionsDue = true
-        tellGaps()
+        disk.areNotesDue = true
         disk.onStored = done
         pumpDisk()
     }

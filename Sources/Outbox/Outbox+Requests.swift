@@ -38,7 +38,12 @@ extension Outbox {
 
     private func fill(_ request: DiskRequest, _ disk: Disk) {
         var isComplete = false
-        if disk.isSpillDue || disk.isCommitDue, mayStore(request, disk) {
+        if disk.hasGivenUp || !(disk.isSpillDue || disk.isCommitDue) {
+            // What has been noted as missing is not stored any more.
+        } else if !mayStore(request, disk) {
+            // What is deleted at a stop makes room, too.
+            if disk.isStopping, disk.deletions.isEmpty { noteUnstored(disk) }
+        } else {
             let onlyDurable = !disk.isSpillDue
             isComplete =
                 collect(records, onlyDurable, request, disk) && (onlyDurable || collect(replies, false, request, disk))
@@ -53,7 +58,8 @@ extension Outbox {
             disk.deletions.removeAll()
             disk.areDeletionsDue = false
         }
-        if isComplete, !disk.toldGaps.isEmpty {
+        // With what is given up go the records that tell of those.
+        if isComplete || disk.hasGivenUp, !disk.toldGaps.isEmpty {
             request.toldGaps = disk.toldGaps
             disk.toldGaps = []
         }
@@ -61,6 +67,7 @@ extension Outbox {
             disk.areGapsDue = false
             request.takesGaps = true
         }
+        if request.writes || disk.areNotesDue { noteGaps(in: request, disk) }
         if request.writes {
             request.names = disk.newNames
             disk.newNames = []
@@ -85,7 +92,8 @@ extension Outbox {
                     time: entry.pointee.time,
                     key: UnsafeRawBufferPointer(
                         start: payload + Int(entry.pointee.length), count: Int(entry.pointee.keyLength)),
-                    payload: UnsafeRawBufferPointer(start: payload, count: Int(entry.pointee.length))))
+                    payload: UnsafeRawBufferPointer(start: payload, count: Int(entry.pointee.length)),
+                    told: entry.pointee.told(in: memory)))
             request.places.append((queue.lane, place))
             request.bytes += entry.pointee.size
             return true
@@ -94,7 +102,7 @@ extension Outbox {
 
     /// Whether there is room in the file, or room that this commit makes.
     private func mayStore(_ request: DiskRequest, _ disk: Disk) -> Bool {
-        if disk.usedBytes < settings.maxSize / 16 * 15 { return true }
+        if disk.usedBytes < OutboxSettings.room(in: settings.maxSize) { return true }
         if records.unstored + replies.unstored == 0 { return true }
         switch settings.whenFull {
         case .dropNewest:

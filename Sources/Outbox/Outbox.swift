@@ -197,22 +197,23 @@ public final class Outbox {
 
     func append(
         topic: TopicID, key: UnsafeRawBufferPointer, lane: Lane = .record, time: WallTime?,
-        traits: RecordEntry.Traits, maximumBytes: Int, encode: (inout ByteWriter) -> Void
+        traits: RecordEntry.Traits, told: RecordEntry.Told? = nil, maximumBytes: Int,
+        encode: (inout ByteWriter) -> Void
     ) -> Bool {
         let queue = queue(lane)
-        let size = maximumBytes + key.count
+        let size = maximumBytes + key.count + (told == nil ? 0 : RecordEntry.Told.bytes)
         let milliseconds = (time ?? loop.time.wallTime).milliseconds
         guard maximumBytes >= 0, size <= table.largestRecord, key.count <= Int(UInt16.max),
             let topicNumber = UInt16(exactly: topic.index)
         else {
             refuseOversized(queue, size: size)
-            noteGap(topic, key, milliseconds, queue)
+            noteRefused(topic, key, milliseconds, traits, queue)
             return false
         }
         if !queue.fits(size), !makeRoom(for: size, in: queue) {
             queue.counters.refused += 1
             noteLost(1, queue)
-            noteGap(topic, key, milliseconds, queue)
+            noteRefused(topic, key, milliseconds, traits, queue)
             return false
         }
         let payload = queue.tail(bytes: size)
@@ -220,13 +221,14 @@ public final class Outbox {
         encode(&writer)
         guard !writer.isOverflowed else {
             refuseOversized(queue, size: size)
-            noteGap(topic, key, milliseconds, queue)
+            noteRefused(topic, key, milliseconds, traits, queue)
             return false
         }
         let count = writer.count
         if let start = payload.baseAddress, let source = key.baseAddress {
             (start + count).copyMemory(from: source, byteCount: key.count)
         }
+        if let told, let start = payload.baseAddress { told.write(to: start + count + key.count) }
         queue.commit(
             sequence: nextSequence, topic: topicNumber, payload: count, key: key.count, time: milliseconds,
             traits: traits)

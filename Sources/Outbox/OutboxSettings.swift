@@ -43,6 +43,8 @@ public struct OutboxSettings: Equatable, Sendable {
     public static var leastMemoryWithDisk: Int { 256_000 }
     /// The range of `max_size` in bytes.
     public static var sizeRange: ClosedRange<Int64> { 1_000_000...64_000_000_000 }
+    /// Bytes of a file of that size that records may take. The rest is for what makes room, and says what is missing.
+    static func room(in maxSize: Int64) -> Int64 { maxSize / 16 * 15 }
 
     /// Bytes of all slabs together: payloads, keys and what is noted about each record.
     public var maxMemory: Int

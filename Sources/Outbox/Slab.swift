@@ -24,7 +24,7 @@ struct RecordEntry {
         let rawValue: UInt8
         /// Not to be offered before it is on the disk (`durability: always`).
         static let durable = Traits(rawValue: 1)
-        /// Tells of records that are missing; is not told of itself when it is lost.
+        /// Tells of records that are missing; of how many and from when lies behind the key, see `told`.
         static let gap = Traits(rawValue: 2)
         /// Never goes to the disk, beside such that may.
         static let volatile = Traits(rawValue: 4)
@@ -49,7 +49,34 @@ struct RecordEntry {
     var traits: Traits = []
 
     /// Bytes of the slab that the record takes.
-    var size: Int { Int(length) + Int(keyLength) + Self.stride }
+    var size: Int { Int(length) + Int(keyLength) + (traits.contains(.gap) ? Told.bytes : 0) + Self.stride }
+
+    /// What a record that tells of a gap says of it, for when it is lost itself.
+    struct Told {
+        let count: Int64
+        let first: Int64
+
+        /// Bytes that it takes.
+        static var bytes: Int { 16 }
+
+        /// - Parameter place: need not be aligned.
+        func write(to place: UnsafeMutableRawPointer) {
+            place.storeBytes(of: count, as: Int64.self)
+            place.storeBytes(of: first, toByteOffset: 8, as: Int64.self)
+        }
+    }
+
+    /// Where `Told` is, or would be.
+    private var end: Int { Int(offset) + Int(length) + Int(keyLength) }
+
+    /// What the record tells; `nil` of one that tells of no gap.
+    /// - Parameter memory: of its slab.
+    func told(in memory: UnsafeMutableRawPointer) -> Told? {
+        guard traits.contains(.gap) else { return nil }
+        return Told(
+            count: memory.loadUnaligned(fromByteOffset: end, as: Int64.self),
+            first: memory.loadUnaligned(fromByteOffset: end + 8, as: Int64.self))
+    }
 
     /// From one entry to the next.
     static var stride: Int { MemoryLayout<RecordEntry>.stride }

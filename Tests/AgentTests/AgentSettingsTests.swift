@@ -215,6 +215,15 @@ func decode(
                 "kedge.yaml:3:23: outbox.max_memory is 255kB, too little where records go to a disk, "
                     + "expected at least 256kB, or durability: memory"
             ])
+        // Nor could the oldest make room in a file that holds no more than memory does.
+        #expect(
+            problems("durability: always, max_size: 1MB") == [
+                "kedge.yaml:3:41: outbox.max_size is 1000kB, less than twice max_memory (4000kB), "
+                    + "expected at least 8000kB, or less max_memory"
+            ])
+        #expect(problems("max_memory: 200MB, path: /x").count == 1)
+        #expect(problems("max_size: 1MB") == [])
+        #expect(problems("max_memory: 500kB, max_size: 1MB, durability: spill") == [])
     }
 
     @Test func nothingAtAll() {

@@ -63,10 +63,15 @@ public final class Disk {
     var isSpillDue = false
     var areDeletionsDue = false
     var areGapsDue = false
+    /// What is missing and was not told is to be noted in the file, also by itself; and when it may be again.
+    var areNotesDue = false
+    var nextNotes = Instant(nanoseconds: 0)
     /// Told by records with sequences up to `toldThrough`; taken off the file's list with them.
     var toldGaps: [Gap] = []
     var hasGaps = false
     var isStopping = false
+    /// At a stop, what is not stored has been noted as missing.
+    var hasGivenUp = false
     /// Until when a write that failed is tried again before the agent goes without it.
     var stopDeadline = Instant(nanoseconds: 0)
     var onStored: (() -> Void)?
@@ -113,6 +118,8 @@ public final class Disk {
     static var stopPatience: Interval { .seconds(8) }
     /// How long an answer may take before that is said: a worn card can need a second for an fsync.
     static var answerPatience: Interval { .seconds(5) }
+    /// From one commit of nothing but notes of gaps to the next.
+    static var notesPause: Interval { .seconds(10) }
     /// Deletions are batched for so long, or until there are so many.
     static var deletionPause: Interval { .seconds(1) }
     /// The same while a backlog is read back: after a crash it must not begin from the start again.

@@ -11,6 +11,7 @@ final class DiskRequest {
     /// Ends the connection; the log goes into the file.
     var closes = false
     var names: [DiskNames.Entry] = []
+    /// Only as many go in as there is room for: the rest of the file is for what makes room.
     var items: [StoreItem] = []
     /// Records that are settled.
     var deletions: [PositionRanges.Range] = []
@@ -21,6 +22,8 @@ final class DiskRequest {
     /// Gaps that are told by records of this commit or of an earlier one.
     var toldGaps: [Gap] = []
     var takesGaps = false
+    /// What is missing and was not told, with the numbers of the topics in the file.
+    var notes: [(topic: Int, gap: Gap)] = []
     /// What to read into `page`, in order.
     var wanted: [PositionRanges.Range] = []
     var page: UnsafeMutableRawPointer?
@@ -44,6 +47,8 @@ final class DiskRequest {
     var failure: StorageError?
     /// Everything that was to be written is on the disk.
     var isCommitted = false
+    /// Items from the first that were stored, if it is committed.
+    var storedCount = 0
     var state: OutboxFileState?
     var allNames: [DiskNames.Entry] = []
     var recovery: OutboxRecovery?
@@ -78,6 +83,10 @@ final class DiskRequest {
     }
 
     var isFull: Bool { items.count >= Self.mostItems || bytes >= Self.mostBytes }
-    var writes: Bool { !items.isEmpty || !deletions.isEmpty || dropped != nil || !toldGaps.isEmpty }
+    /// Whether not all of the items found room.
+    var isPartial: Bool { isCommitted && storedCount < items.count }
+    var writes: Bool {
+        !items.isEmpty || !deletions.isEmpty || dropped != nil || !toldGaps.isEmpty || !notes.isEmpty
+    }
     var isNothing: Bool { !opens && !closes && !writes && !takesGaps && page == nil }
 }

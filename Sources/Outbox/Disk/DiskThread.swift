@@ -144,15 +144,33 @@ final class DiskThread {
                 request.droppedCount = try file.drop(range, keeping: request.keeping)
                 change -= Int64(request.droppedCount)
             }
-            var next: Int64 = 0
-            for item in request.items {
-                try file.insert(item)
-                next = max(next, item.position + 1)
-            }
-            change += Int64(request.items.count)
-            for gap in request.toldGaps { try file.settle(gap) }
+            let next = try insert(request, file)
+            change += Int64(request.storedCount)
+            if request.storedCount == request.items.count { for gap in request.toldGaps { try file.settle(gap) } }
+            for note in request.notes { try file.note(note.gap, topic: Int64(note.topic)) }
             try file.noteChange(count: change, next: next, written: written)
         }
+    }
+
+    /// Stores what there is room for.
+    /// - Returns: the position behind the last.
+    private func insert(_ request: DiskRequest, _ file: OutboxFile) throws(StorageError) -> Int64 {
+        var next: Int64 = 0
+        var left: Int64 = 0
+        request.storedCount = 0
+        for item in request.items {
+            if left <= 0 {
+                let room = OutboxSettings.room(in: maxSize) - (try file.usedBytes())
+                if room <= 0 { break }
+                // Large records leave up to half of a page free.
+                left = max(room / 4, 8_192)
+            }
+            left -= Int64(item.key.count + item.payload.count + RecordEntry.stride)
+            try file.insert(item)
+            next = max(next, item.position + 1)
+            request.storedCount += 1
+        }
+        return next
     }
 
     private func read(_ request: DiskRequest, _ file: OutboxFile) throws(StorageError) {
@@ -164,6 +182,10 @@ final class DiskThread {
         var last: WallTime?
         var oversized: [Int64] = []
         var damaged: [Int64] = []
+        var marks: [(position: Int64, told: RecordEntry.Told)] = []
+        if let first = request.wanted.first?.first, let last = request.wanted.last?.last {
+            marks = try file.marks(PositionRanges.Range(first: first, last: last))
+        }
         for range in request.wanted {
             var isPageFull = false
             try file.read(
@@ -175,7 +197,9 @@ final class DiskThread {
                 { record in
                     let isEarlier = !sameBytes(record.origin, request.origin)
                     let growth = isEarlier ? UnsyncedRecord.growth : 0
-                    let size = record.payload.count + growth + record.key.count
+                    let told = marks.first { $0.position == record.position }?.told
+                    let more = growth + (told == nil ? 0 : RecordEntry.Told.bytes)
+                    let size = record.payload.count + record.key.count + more
                     if size > table.largestRecord || record.key.count > Int(UInt16.max) {
                         oversized.append(record.position)
                         last = record.time
@@ -187,7 +211,7 @@ final class DiskThread {
                         request.unreadFrom = record.position
                         return false
                     }
-                    used += copy(record, isEarlier, to: page, at: used, table.entry(count, in: page))
+                    used += copy(record, isEarlier, told, to: page, at: used, table.entry(count, in: page))
                     count += 1
                     last = record.time
                     return true
@@ -218,10 +242,10 @@ final class DiskThread {
     }
 
     /// - Parameter isEarlier: whether an earlier start took it: a clock that was not known then never will be.
-    /// - Returns: the bytes of payload and key.
+    /// - Returns: the bytes of payload and key, and of what it tells.
     private func copy(
-        _ record: StoredRecord, _ isEarlier: Bool, to page: UnsafeMutableRawPointer, at offset: Int,
-        _ entry: UnsafeMutablePointer<RecordEntry>
+        _ record: StoredRecord, _ isEarlier: Bool, _ told: RecordEntry.Told?, to page: UnsafeMutableRawPointer,
+        at offset: Int, _ entry: UnsafeMutablePointer<RecordEntry>
     ) -> Int {
         var writer = ByteWriter(
             UnsafeMutableRawBufferPointer(
@@ -238,8 +262,10 @@ final class DiskThread {
                 sequence: record.sequence, position: record.position, time: record.time.milliseconds,
                 offset: UInt32(offset), length: UInt32(length), nonce: 0,
                 keyLength: UInt16(record.key.count), topic: UInt16(truncatingIfNeeded: record.topicNumber),
-                origin: UInt16(truncatingIfNeeded: record.originNumber), state: .waiting, storage: .stored))
-        return writer.count
+                origin: UInt16(truncatingIfNeeded: record.originNumber), state: .waiting, storage: .stored,
+                traits: told == nil ? [] : .gap))
+        told?.write(to: page + offset + writer.count)
+        return entry.pointee.size - RecordEntry.stride
     }
 
     private func measure(_ request: DiskRequest, _ file: OutboxFile) throws(StorageError) {

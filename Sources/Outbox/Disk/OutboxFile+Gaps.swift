@@ -11,6 +11,8 @@ struct Gap {
     /// Sample times of the first and the last of them, in milliseconds since 1970.
     var first: Int64
     var last: Int64
+    /// In memory: whether records of the key are on the disk before they are sent.
+    var isDurable = false
 }
 
 /// Gaps by topic and key. As many as there are sensors.
@@ -19,14 +21,25 @@ struct GapLedger {
 
     var isEmpty: Bool { gaps.isEmpty }
 
-    mutating func add(topic: Int, key: UnsafeRawBufferPointer, count: Int64 = 1, first: Int64, last: Int64) {
+    mutating func add(
+        topic: Int, key: UnsafeRawBufferPointer, count: Int64 = 1, first: Int64, last: Int64, isDurable: Bool = false
+    ) {
         for index in gaps.indices where gaps[index].topic == topic && sameBytes(gaps[index].key, key) {
             gaps[index].count += count
             gaps[index].first = min(gaps[index].first, first)
             gaps[index].last = max(gaps[index].last, last)
+            if isDurable { gaps[index].isDurable = true }
             return
         }
-        gaps.append(Gap(topic: topic, key: Array(key), count: count, first: first, last: last))
+        gaps.append(
+            Gap(topic: topic, key: Array(key), count: count, first: first, last: last, isDurable: isDurable))
+    }
+
+    mutating func add(_ gap: Gap) {
+        gap.key.withUnsafeBytes {
+            add(
+                topic: gap.topic, key: $0, count: gap.count, first: gap.first, last: gap.last, isDurable: gap.isDurable)
+        }
     }
 
     mutating func removeAll() { gaps = [] }
@@ -66,11 +79,20 @@ extension OutboxFile {
         var sound = GapLedger()
         var doomed = PositionRanges()
         var damaged: [Int64] = []
+        let marks = try marks(range)
         try read(
             from: range.first, through: range.last, damaged: { damaged.append($0) },
             { record in
                 let time = record.time.milliseconds
                 sound.add(topic: record.topicNumber, key: record.key, first: time, last: time)
+                if let told = marks.first(where: { $0.position == record.position })?.told {
+                    // It takes the place of many: thinning leaves it.
+                    if every != nil { return true }
+                    ledger.add(
+                        topic: record.topicNumber, key: record.key, count: told.count, first: told.first, last: time)
+                    doomed.insert(record.position)
+                    return true
+                }
                 if let every {
                     turns.add(topic: record.topicNumber, key: record.key, first: 0, last: 0)
                     for turn in turns.gaps
@@ -121,28 +143,34 @@ extension OutboxFile {
                     topic: Int(truncatingIfNeeded: query.integer(0)), key: query.bytes(1), time: query.integer(2))
             }
             query.reset()
-            if let gap { try note(gap) }
+            guard var gap else { continue }
+            if let told = try marks(PositionRanges.Range(first: position, last: position)).first?.told {
+                gap.count = told.count
+                gap.first = min(gap.first, told.first)
+            }
+            try note(gap)
         }
     }
 
     /// Adds to what is missing of a key.
-    func note(_ gap: Gap) throws(StorageError) {
+    /// - Parameter topic: its number in this file, where the gap does not have that.
+    func note(_ gap: Gap, topic: Int64? = nil) throws(StorageError) {
         let insert = try database.prepare(
             "INSERT INTO gaps VALUES(?,?,?,?,?) ON CONFLICT(topic,key) DO UPDATE SET count=count+excluded.count,"
                 + "first=min(first,excluded.first),last=max(last,excluded.last)")
-        try bind(gap, to: insert)
+        try bind(gap, topic ?? Int64(gap.topic), to: insert)
     }
 
     /// Takes off what has been told of a key. What came to it since stays.
     func settle(_ gap: Gap) throws(StorageError) {
         let update = try database.prepare(
             "UPDATE gaps SET count=count-?3,first=?5 WHERE topic=?1 AND key=?2 AND ?4 IS NOT NULL")
-        try bind(gap, to: update)
+        try bind(gap, Int64(gap.topic), to: update)
         try database.execute("DELETE FROM gaps WHERE count<=0")
     }
 
-    private func bind(_ gap: Gap, to statement: Statement) throws(StorageError) {
-        try statement.bind(1, Int64(gap.topic))
+    private func bind(_ gap: Gap, _ topic: Int64, to statement: Statement) throws(StorageError) {
+        try statement.bind(1, topic)
         try statement.bind(3, gap.count)
         try statement.bind(4, gap.first)
         try statement.bind(5, gap.last)
@@ -158,14 +186,36 @@ extension OutboxFile {
         if let failure { throw failure }
     }
 
+    // MARK: Records that tell of gaps
+
+    /// Notes what the record at `position` tells, for when it is dropped. Goes with it.
+    func mark(_ position: Int64, _ told: RecordEntry.Told, _ last: Int64) throws(StorageError) {
+        let insert = try database.prepare("INSERT OR REPLACE INTO gaps VALUES(?,?,?,?,?)")
+        try bind(Gap(topic: 0, key: [], count: told.count, first: told.first, last: last), -position, to: insert)
+    }
+
+    /// What records of a range tell.
+    func marks(
+        _ range: PositionRanges.Range
+    ) throws(StorageError) -> [(position: Int64, told: RecordEntry.Told)] {
+        let query = try database.prepare("SELECT topic,count,first FROM gaps WHERE topic BETWEEN ? AND ?")
+        try query.bind(1, -range.last)
+        try query.bind(2, -range.first)
+        var marks: [(position: Int64, told: RecordEntry.Told)] = []
+        while try query.step() {
+            marks.append((-query.integer(0), RecordEntry.Told(count: query.integer(1), first: query.integer(2))))
+        }
+        return marks
+    }
+
     func gaps() throws(StorageError) -> [Gap] {
-        let query = try database.prepare("SELECT topic,key,count,first,last FROM gaps")
+        let query = try database.prepare("SELECT topic,key,count,first,last FROM gaps WHERE topic>0")
         var gaps: [Gap] = []
         while try query.step() {
             gaps.append(
                 Gap(
-                    topic: Int(query.integer(0)), key: Array(query.bytes(1)), count: query.integer(2),
-                    first: query.integer(3), last: query.integer(4)))
+                    topic: Int(truncatingIfNeeded: query.integer(0)), key: Array(query.bytes(1)),
+                    count: query.integer(2), first: query.integer(3), last: query.integer(4)))
         }
         return gaps
     }

@@ -13,6 +13,8 @@ struct StoreItem {
     let time: Int64
     let key: UnsafeRawBufferPointer
     let payload: UnsafeRawBufferPointer
+    /// What it tells, if it tells of a gap.
+    var told: RecordEntry.Told?
 }
 
 /// A record as it is in the file. Key and payload stand until the next row is asked for.
@@ -59,7 +61,7 @@ public struct OutboxFileState {
 ///              time, topic, key, payload,   1970; sum is FNV-1a over all of it, names in words
 ///              sum
 ///     gaps     topic, key, count,           what was dropped and not told yet, by topic and key
-///              first, last
+///              first, last            with a position's negative for a topic: what the record there tells
 ///     state    identity, next, count,       one row; the last two: bytes and fsyncs that the agent has written so far,
 ///              written, syncs               as of the last commit
 ///
@@ -202,7 +204,7 @@ public final class OutboxFile {
             isEmpty || (state.first > 0 && state.last <= Self.highestPosition)
         else { throw Self.damage(path) }
         state.next = max(state.next, state.last + 1)
-        state.hasGaps = try database.number("SELECT count(*) FROM gaps") > 0
+        state.hasGaps = try database.number("SELECT count(*) FROM gaps WHERE topic>0") > 0
         state.fileBytes = try database.number("PRAGMA page_count") * Int64(try database.pageSize())
         state.usedBytes = try usedBytes()
         return state
@@ -254,6 +256,7 @@ public final class OutboxFile {
             topic: names.text(item.topic) ?? "", key: item.key, payload: item.payload)
         try insert.bind(8, sum)
         try insert.run()
+        if let told = item.told { try mark(item.position, told, item.time) }
     }
 
     static func sum(
@@ -277,7 +280,11 @@ public final class OutboxFile {
         try statements.delete.bind(1, range.first)
         try statements.delete.bind(2, range.last)
         try statements.delete.run()
-        return database.changes
+        let count = database.changes
+        try statements.unmark.bind(1, -range.last)
+        try statements.unmark.bind(2, -range.first)
+        try statements.unmark.run()
+        return count
     }
 
     /// Carries the one row of `state` on.
@@ -335,12 +342,14 @@ public final class OutboxFile {
     struct Statements {
         let insert: Statement
         let delete: Statement
+        let unmark: Statement
         let note: Statement
         let read: Statement
 
         init(_ database: Database) throws(StorageError) {
             insert = try database.prepare("INSERT OR REPLACE INTO records VALUES(?,?,?,?,?,?,?,?)")
             delete = try database.prepare("DELETE FROM records WHERE position BETWEEN ? AND ?")
+            unmark = try database.prepare("DELETE FROM gaps WHERE topic BETWEEN ? AND ?")
             note = try database.prepare(
                 "UPDATE state SET count=max(count+?,0),next=max(next,?),written=written+?,syncs=syncs+?")
             read = try database.prepare("SELECT * FROM records WHERE position BETWEEN ? AND ? ORDER BY position")

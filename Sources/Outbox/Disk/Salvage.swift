@@ -13,6 +13,12 @@ final class Salvage {
     /// When the last record before the first loss was sampled; and whether there was one.
     private var lastTime: WallTime?
     private var hasLost = false
+    /// The last record that was taken, if its batch had one key, and damaged ones since; whether nothing could be read since.
+    private var last: (position: Int64, gap: Gap)?
+    private var damagedSince: Int64 = 0
+    private var isBroken = false
+    /// What was there, as far as the records on both sides tell.
+    private var missing: [Gap] = []
     /// Records that the file had, as it says itself.
     private var count: Int64?
     private var names: DiskNames
@@ -49,11 +55,13 @@ final class Salvage {
             if FirstPage.copy(path, with: target.path, to: patched), let source = open(patched) {
                 result.damaged = 0
                 hasLost = false
+                isBroken = false
+                missing = []
                 try copy(from: source)
             }
         }
-        try conclude()
         result.lost = count.map { max($0 - result.recovered, result.damaged) }
+        try conclude()
         if !hasLost { result.lostAfter = lastTime }
         return result
     }
@@ -83,6 +91,13 @@ final class Salvage {
                 try update.bind(1, own)
                 try update.run()
                 try target.noteMark(OutboxMark(identity: own, next: from))
+            }
+            // Some may have been sent and deleted before: no more are missing than the file's count says.
+            var left = result.lost.map { $0 - result.damaged } ?? Int64.max
+            for var gap in missing where left > 0 {
+                gap.count = min(gap.count, left)
+                left -= gap.count
+                try target.note(gap)
             }
             try target.noteChange(count: 0, next: from)
         }
@@ -145,6 +160,7 @@ final class Salvage {
             } else {
                 // Nothing to be had here: look further on.
                 noteLoss()
+                isBroken = true
                 failures += 1
                 if failures > Self.patience { step = min(step * 2, 1 << 40) }
                 if from == Int64.min { from = 0 }
@@ -154,15 +170,18 @@ final class Salvage {
         }
         attempt { () throws(StorageError) in
             let query = try source.prepare("SELECT topic,key,count,first,last FROM gaps")
-            var gaps: [Gap] = []
+            var gaps: [(topic: Int64, gap: Gap)] = []
             while try query.step() {
-                gaps.append(
-                    Gap(
-                        topic: Int(truncatingIfNeeded: query.integer(0)), key: Array(query.bytes(1)),
-                        count: query.integer(2), first: query.integer(3), last: query.integer(4)))
+                let gap = Gap(
+                    topic: Int(truncatingIfNeeded: query.integer(0)), key: Array(query.bytes(1)),
+                    count: query.integer(2), first: query.integer(3), last: query.integer(4))
+                // One below 0 is a record's position.
+                if gap.count > 0, query.integer(0) < 0 || kept.text(gap.topic) != nil {
+                    gaps.append((query.integer(0), gap))
+                }
             }
             try target.commit { () throws(StorageError) in
-                for gap in gaps where kept.text(gap.topic) != nil && gap.count > 0 { try target.note(gap) }
+                for (topic, gap) in gaps { try target.note(gap, topic: topic) }
             }
         }
     }
@@ -177,6 +196,7 @@ final class Salvage {
         var damaged: Int64 = 0
         var copied = 0
         var sound = GapLedger()
+        var first: (position: Int64, time: Int64, damaged: Int64)?
         var doubtful: [Gap] = []
         try target.commit { () throws(StorageError) in
             var failure: StorageError?
@@ -193,6 +213,7 @@ final class Salvage {
                     reached = query.integer(0)
                     guard let item = item(query) else {
                         damaged += 1
+                        damagedSince += 1
                         noteLoss()
                         doubtful.append(
                             Gap(
@@ -203,6 +224,8 @@ final class Salvage {
                     do throws(StorageError) {
                         try target.insert(item)
                         copied += 1
+                        if first == nil { first = (item.position, item.time, damagedSince) }
+                        damagedSince = 0
                         sound.add(topic: item.topic, key: item.key, first: item.time, last: item.time)
                         lastTime = WallTime(nanoseconds: item.time &* 1_000_000)
                         highest = max(highest, item.position)
@@ -223,9 +246,25 @@ final class Salvage {
             }
             try target.noteChange(count: Int64(copied), next: highest + 1)
         }
+        if let first { noteMissing(before: first, sound) }
         result.recovered += Int64(copied)
         result.damaged += damaged
         return (reached, isDone)
+    }
+
+    /// Where nothing can be read between records of one key, all that is missing there was of that key as far as anybody
+    /// can tell. Where several keys are about, it may have been any of theirs.
+    private func noteMissing(before first: (position: Int64, time: Int64, damaged: Int64), _ sound: GapLedger) {
+        let own = sound.gaps.count == 1 ? sound.gaps.first : nil
+        if isBroken, let own, let last, own.topic == last.gap.topic, own.key == last.gap.key {
+            let count = first.position - last.position - 1 - first.damaged
+            if count > 0 {
+                missing.append(
+                    Gap(topic: own.topic, key: own.key, count: count, first: last.gap.last, last: first.time))
+            }
+        }
+        isBroken = false
+        last = own.map { (highest, $0) }
     }
 
     private func item(_ query: Statement) -> StoreItem? {

@@ -49,6 +49,22 @@ import Testing
         #expect(try bench.stored() == ["pi/b1/2 always"])
     }
 
+    /// A record that tells of a gap is one of its sensor's, and they are sent in order.
+    @Test func aGapDoesNotOvertakeWhatWaitsForTheDisk() throws {
+        let bench = DiskBench()
+        bench.append(String(repeating: "x", count: 100_000), key: "k", .always)
+        bench.pass(.milliseconds(900))
+        for number in 0..<5 { bench.append("\(number)", key: "k", .always) }
+        // Told after one second; the commit comes 100 ms later.
+        bench.pass(.milliseconds(150))
+        #expect(bench.transport.log == [])
+        #expect(bench.outbox.pendingCount == 6)
+        bench.pass(.milliseconds(500))
+        #expect(bench.transport.log.count == 6)
+        #expect(bench.transport.log.prefix(5) == ["0", "1", "2", "3", "4"])
+        #expect(try bench.stored().count == 6)
+    }
+
     /// An fsync that hangs is nobody's error, and nothing is sent: somebody has to be told.
     @Test func aDiskThatDoesNotAnswerIsSaidOnce() {
         let bench = DiskBench { $0.durability = .always }

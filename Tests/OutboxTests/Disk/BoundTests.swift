@@ -8,8 +8,10 @@ import Testing
 @testable import Outbox
 
 @Suite struct BoundTests {
-    private func outage(_ whenFull: OutboxSettings.WhenFull, _ count: Int) throws -> DiskBench {
-        let bench = DiskBench(room: 0) {
+    private func outage(
+        _ whenFull: OutboxSettings.WhenFull, _ count: Int, _ folder: Folder = Folder()
+    ) throws -> DiskBench {
+        let bench = DiskBench(folder, room: 0) {
             $0.maxSize = 1_000_000
             $0.maxMemory = 128_000
             $0.whenFull = whenFull
@@ -79,6 +81,52 @@ import Testing
         #expect(numbers.count < 8_000)
     }
 
+    /// Nothing has been told when the agent is stopped; what is in memory finds no room in the file either.
+    @Test func whatDropNewestHasDroppedIsToldAfterAStop() throws {
+        let folder = Folder()
+        do {
+            let bench = try outage(.dropNewest, 10_000, folder)
+            var isDone = false
+            bench.outbox.store { isDone = true }
+            // The commit takes its time, and what waits is looked at again meanwhile.
+            bench.loop.advance(by: .seconds(2))
+            bench.queue.run()
+            #expect(isDone)
+            // Lost is lost, and said.
+            #expect(bench.outbox.unstoredCount > 100)
+        }
+        let bench = DiskBench(folder, boot: "b2")
+        let (numbers, gaps) = try result(bench)
+        check(numbers, gaps, of: 10_000)
+        #expect(gaps.count == 3)
+        let again = DiskBench(folder, boot: "b3")
+        again.pass(.seconds(5))
+        #expect(again.transport.log == [])
+    }
+
+    @Test func whatDropNewestHasDroppedIsToldAfterACrash() throws {
+        let folder = Folder()
+        var left = 0
+        do {
+            let bench = try outage(.dropNewest, 10_000, folder)
+            bench.pass(.seconds(10))
+            left = bench.outbox.unstoredCount
+            // A card is not worn by it.
+            let before = bench.status.written.syncs
+            for number in 0..<600 {
+                #expect(!bench.append("\(number) " + String(repeating: "x", count: 150), key: "more"))
+                bench.pass(.milliseconds(100))
+            }
+            #expect(bench.status.written.syncs - before <= 8)
+        }
+        let bench = DiskBench(folder, boot: "b2")
+        let (numbers, gaps) = try result(bench)
+        // What was in memory alone went with the process, and at most the last ten seconds of what is missing.
+        let more = gaps["more", default: 0]
+        #expect(more >= 450 && more <= 600)
+        #expect(numbers.count + gaps.values.reduce(0, +) - more == 10_000 - left)
+    }
+
     @Test func thinKeepsSomeOfEverything() throws {
         let bench = try outage(.thin, 12_000)
         let (numbers, gaps) = try result(bench)
@@ -115,6 +163,65 @@ import Testing
         let again = DiskBench(folder, boot: "b3")
         again.pass(.seconds(5))
         #expect(again.transport.log == [])
+    }
+
+    /// What fills the file is its own bound and no fault of the disk, however much a commit is.
+    @Test func aCommitTakesWhatThereIsRoomFor() throws {
+        let bench = DiskBench(room: 0) { $0.maxSize = 1_000_000 }
+        for number in 0..<20_000 {
+            bench.append("\(number) " + String(repeating: "x", count: 150), key: "k\(number % 3)")
+            if number % 1_000 == 0 { bench.pass(.seconds(3)) }
+        }
+        bench.pass(.seconds(5))
+        #expect(!bench.lines.lines.contains { $0.contains("SQLite") })
+        #expect(bench.lines.lines.contains { $0.contains("1 MB of records wait on the disk (max_size)") })
+        #expect(bench.outbox.unstoredCount == 0)
+        #expect(bench.status.bytes <= 1_000_000 / 16 * 15 + 16_384)
+        let (numbers, gaps) = try result(bench)
+        check(numbers, gaps, of: 20_000)
+        #expect(numbers.last == 19_999)
+    }
+
+    /// The record that tells of a gap is among the oldest that are dropped: what it told is missing still.
+    @Test(arguments: [OutboxSettings.WhenFull.dropOldest, .thin])
+    func whatADroppedRecordToldIsToldAgain(_ whenFull: OutboxSettings.WhenFull) throws {
+        let bench = DiskBench(room: 0) {
+            $0.maxSize = 1_000_000
+            $0.maxMemory = 256_000
+            $0.whenFull = whenFull
+        }
+        func append(_ numbers: Range<Int>) {
+            for number in numbers {
+                bench.append("\(number) " + String(repeating: "x", count: 150), key: "k\(number % 3)")
+                if number % 20 == 0 { bench.pass(.milliseconds(200)) }
+            }
+            bench.pass(.seconds(5))
+        }
+        // The first of these are read ahead, and stay.
+        append(0..<1_500)
+        for _ in 0..<700 { #expect(!bench.append(String(repeating: "x", count: 20_000), key: "k0")) }
+        bench.pass(.seconds(5))
+        #expect(try bench.stored().count == 1_501)
+        append(1_500..<12_000)
+        #expect(bench.status.dropped > 1_000)
+        var (numbers, gaps) = try result(bench)
+        gaps["k0", default: 0] -= 700
+        check(numbers, gaps, of: 12_000)
+        let file = try OutboxFile.open(bench.path, access: .readOnly)
+        #expect(try file.gaps().isEmpty)
+        #expect(try file.marks(PositionRanges.Range(first: 0, last: .max)).isEmpty)
+    }
+
+    /// The same in memory, with a disk that does not open.
+    @Test func whatARecordDroppedInMemoryToldIsToldAgain() throws {
+        let bench = DiskBench(room: 0, opens: false) { $0.maxMemory = 256_000 }
+        for _ in 0..<700 { bench.append(String(repeating: "x", count: 20_000)) }
+        bench.loop.advance(by: .seconds(6))
+        #expect(bench.outbox.pendingCount == 1)
+        for number in 0..<5_000 { bench.append("\(number) " + String(repeating: "x", count: 150)) }
+        let (numbers, gaps) = try result(bench)
+        #expect(numbers.count < 2_000)
+        #expect(numbers.count + gaps["k", default: 0] == 5_700)
     }
 
     @Test func aGapInMemoryIsToldToo() throws {

@@ -165,6 +165,32 @@ import Testing
         #expect(gaps.map(\.count) == [2, 1])
     }
 
+    /// Pages are gone, and with them rows: whose they were is known where all around are of one sensor.
+    @Test(arguments: [1, 2])
+    func whatARecoveryDoesNotFindIsAGap(_ keys: Int) throws {
+        let folder = Folder()
+        do {
+            let bench = DiskBench(folder, room: 0)
+            for number in 0..<2_000 {
+                bench.append("\(number) " + String(repeating: "x", count: 100), key: "k\(number % keys)")
+                if number % 100 == 0 { bench.pass(.milliseconds(100)) }
+            }
+            bench.stop()
+        }
+        let path = folder.file("outbox.db")
+        var bytes = try #require(folder.bytes("outbox.db"))
+        for page in [20, 40] { for place in 0..<4_096 { bytes[page * 4_096 + place] = 0 } }
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        let copy = folder.file("copy.db")
+        let recovery = try OutboxFile.recover(path, to: copy)
+        let lost = try #require(recovery.lost)
+        #expect(lost == 2_000 - recovery.recovered)
+        #expect(lost > 30 && lost < 100)
+        let gaps = try OutboxFile.open(copy, access: .readOnly).gaps()
+        #expect(gaps.map(\.count) == (keys == 1 ? [lost] : []))
+        #expect(gaps.allSatisfy { $0.first < $0.last })
+    }
+
     @Test func anothersDatabaseIsLeftAlone() throws {
         let folder = Folder()
         let other = try Database(folder.file("outbox.db"))
