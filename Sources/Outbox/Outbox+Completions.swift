@@ -6,7 +6,12 @@ import Storage
 extension Outbox {
     func finish(_ request: DiskRequest, _ disk: Disk) {
         disk.written = request.written
+        if request.writes || request.closes { disk.isMisplaced = request.isMisplaced }
+        if request.isRestored {
+            log.warning(joined("outbox: ", disk.path, " had been removed; what was in it has been written again"))
+        }
         if request.closes {
+            if let failure = request.failure { log.error(joined("outbox: ", failure.description)) }
             finishStopping(disk)
             return
         }
