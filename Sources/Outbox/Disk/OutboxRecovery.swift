@@ -127,6 +127,12 @@ extension OutboxFile {
         return free
     }
 
+    /// Whether a log with something in it belongs to the file.
+    static func hasLog(_ path: String) -> Bool {
+        let log = path + "-wal"
+        return exists(log) && !isEmpty(log)
+    }
+
     private static func isEmpty(_ path: String) -> Bool {
         do throws(SystemError) {
             return try readFile(path, limit: 1).isEmpty
