@@ -3,7 +3,7 @@ import Testing
 
 /// The outbox's file as a user meets it.
 @Suite struct OutboxTests {
-    private func configuration(_ folder: TemporaryFolder, _ servers: String, _ outbox: String = "") throws -> String {
+    func configuration(_ folder: TemporaryFolder, _ servers: String, _ outbox: String = "") throws -> String {
         try folder.file(
             "kedge.yaml",
             """
@@ -24,7 +24,7 @@ import Testing
         }
     }
 
-    private func stat(_ folder: TemporaryFolder) throws -> [String: Any] {
+    func stat(_ folder: TemporaryFolder) throws -> [String: Any] {
         let result = try KedgeProcess.run("outbox", "stat", "--json", "--path", "\(folder.path)/outbox.db")
         // There is no file yet in the agent's first moments.
         if result.code != 0 { return [:] }
