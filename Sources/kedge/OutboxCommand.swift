@@ -74,6 +74,9 @@ extension Subcommand {
             }
         } catch {
             writeLine(error.description, to: 2)
+            if error.isReadOnly || error.isUnopenable, OutboxFile.exists(path + "-wal") {
+                writeLine("it has a log: the user that the agent runs as, or root, may open it", to: 2)
+            }
             if error.isDamage { writeLine("it is damaged: kedge outbox recover, or start the agent", to: 2) }
             return .failure
         }
@@ -86,7 +89,7 @@ private struct OutboxLook {
     let path: String
     let asJSON: Bool
 
-    private func open() throws(StorageError) -> OutboxFile { try OutboxFile.open(path, access: .readOnly) }
+    private func open() throws(StorageError) -> OutboxFile { try OutboxFile.openToLook(path) }
 
     func stat() throws(StorageError) -> ExitCode {
         let file = try open()

@@ -133,16 +133,7 @@ final class DiskThread {
                 path, maxSize: maxSize, at: request.wallTime, known: request.known, fileSystem: fileSystem,
                 written: before)
         } catch let failure {
-            // A log would have to be read, too.
-            guard failure.isReadOnly || failure.isUnopenable, OutboxFile.exists(path), !OutboxFile.exists(path + "-wal")
-            else { throw failure }
-            let file: OutboxFile
-            do throws(StorageError) {
-                file = try OutboxFile.open(
-                    path, access: .readOnly, isUnchanging: true, fileSystem: fileSystem, written: before)
-            } catch {
-                throw failure
-            }
+            let file = try OutboxFile.openUnchanging(path, after: failure, fileSystem: fileSystem, written: before)
             isReadOnly = true
             request.failure = failure
             return (file, nil)

@@ -3,6 +3,29 @@ import Storage
 
 /// For `kedge outbox`, beside a running agent or without one.
 extension OutboxFile {
+    /// Opens a file to look at it, also where nothing can be written: on a read-only medium, or in another user's folder.
+    /// - Parameter fileSystem: as `Database.Settings.fileSystem`.
+    public static func openToLook(_ path: String, fileSystem: String? = nil) throws(StorageError) -> OutboxFile {
+        do throws(StorageError) {
+            return try open(path, access: .readOnly, fileSystem: fileSystem)
+        } catch {
+            return try openUnchanging(path, after: error, fileSystem: fileSystem)
+        }
+    }
+
+    /// Opens a file for which `failure` says that there is no place for a log, as one that nobody writes. Not where there is
+    /// a log: that would have to be read, too.
+    static func openUnchanging(
+        _ path: String, after failure: StorageError, fileSystem: String?, written: WriteCounters = WriteCounters()
+    ) throws(StorageError) -> OutboxFile {
+        guard failure.isReadOnly || failure.isUnopenable, exists(path), !hasLog(path) else { throw failure }
+        do throws(StorageError) {
+            return try open(path, access: .readOnly, isUnchanging: true, fileSystem: fileSystem, written: written)
+        } catch {
+            throw failure
+        }
+    }
+
     /// When the record at `position` was sampled; `nil` when there is none.
     public func time(of position: Int64) throws(StorageError) -> WallTime? {
         let query = try database.prepare("SELECT time FROM records WHERE position=?")
