@@ -18,11 +18,12 @@ extension Subcommand {
                 dump     print every record, one line each, in the order of their positions
                 recover  copy what can be read into a new file (--to), as the agent does by
                          itself when it finds the file damaged; the old one is not changed
-                drop     delete all records (--yes); they are not sent any more
+                drop     delete all records (--yes); they are not sent any more, and the next
+                         start of the agent tells consumers how many are missing
 
-                The file is that of CONFIG (--config, /etc/kedge/kedge.yaml) or --path. All of
-                it may be done while the agent runs, and does not hold it up. Exits with 1 when
-                verify, dump or recover found damage.
+                The file is that of CONFIG (--config, /etc/kedge/kedge.yaml) or --path. All but
+                drop may be done while the agent runs, and does not hold it up. Exits with 1
+                when verify, dump or recover found damage.
                 """,
             options: [
                 Options.Option("config", "FILE", letter: "c", "the agent's configuration, which names the file"),
@@ -194,6 +195,16 @@ private struct OutboxLook {
     }
 
     func drop() throws(StorageError) -> ExitCode {
+        let lock: FileLock?
+        do throws(StorageError) {
+            lock = try FileLock.take(path, setting: "outbox.path", creating: false)
+        } catch {
+            writeLine(
+                joined(path, ": an agent has it, and would send what it has in memory all the same: stop it first"),
+                to: 2)
+            return .failure
+        }
+        defer { withExtendedLifetime(lock) {} }
         let count = try OutboxFile.open(path, access: .readWrite).dropAll()
         writeLine(
             asJSON ? joined("{\"dropped\":", decimal(count), "}") : joined(decimal(count), " records dropped"), to: 1)

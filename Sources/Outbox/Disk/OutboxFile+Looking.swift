@@ -127,12 +127,13 @@ extension OutboxFile {
         }
     }
 
-    /// Deletes every record. A running agent misses none of them: what it has in memory it sends all the same.
+    /// Deletes every record, and notes them as gaps, which the next start of the agent tells. Not beside a running one: it
+    /// sends what it has in memory all the same.
     /// - Returns: how many there were.
     public func dropAll() throws(StorageError) -> Int {
         var count = 0
         try commit { () throws(StorageError) in
-            count = try delete(PositionRanges.Range(first: 0, last: Int64.max))
+            count = try drop(PositionRanges.Range(first: 0, last: Int64.max))
             try noteChange(count: Int64(-count), next: 0)
         }
         return count
