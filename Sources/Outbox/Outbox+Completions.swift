@@ -168,7 +168,10 @@ extension Outbox {
         }
         if !disk.hasSaidDown {
             disk.hasSaidDown = true
-            log.error("outbox: \(failure.description); going on from memory, the disk is tried again every 10 s")
+            log.error(
+                joined(
+                    "outbox: ", failure.isUnopenable ? "outbox.path: " : "", failure.description,
+                    "; going on from memory, the disk is tried again every 10 s"))
         }
         if disk.isStopping, records.unstored + replies.unstored == 0 || loop.time.now >= disk.stopDeadline {
             finishStopping(disk)

@@ -71,4 +71,32 @@ extension OutboxTests {
         let recovered = try KedgeProcess.run("outbox", "recover", "--json", "--path", path, "--to", path + ".new")
         #expect(recovered.output.first?.contains("\"recovered\":\(sound),") == true, "\(recovered.output)")
     }
+
+    /// Such files are made where the agent runs, which need not be where its configuration is checked.
+    @Test func checkWarnsOfFilesThatCannotBe() throws {
+        let folder = try TemporaryFolder()
+        try FileManager.default.createDirectory(atPath: folder.path + "/claims", withIntermediateDirectories: false)
+        let file = try folder.file(
+            "kedge.yaml",
+            """
+            node: pi-01
+            stop_within: 1s
+            kafka: { all: { bootstrap.servers: "127.0.0.1:1" } }
+            outbox: { path: \(folder.path)/none/outbox.db, durability: always }
+            commands: { path: \(folder.path)/claims }
+            sensors: [{ id: a, driver: sim }]
+            """)
+        let result = try KedgeProcess.run("check", file)
+        #expect(result.code == 0)
+        #expect(
+            result.errors == [
+                "warning: \(file):4:17: outbox.path: there is no folder \(folder.path)/none here",
+                "warning: \(file):5:19: commands.path: \(folder.path)/claims is a folder here",
+            ])
+        let json = try KedgeProcess.run("check", "--json", file)
+        #expect(json.output.first?.contains("\"warnings\":[{\"line\":4,\"column\":17,") == true, "\(json.output)")
+        let agent = try KedgeProcess(["run", file])
+        try agent.errorLine(with: "outbox.path: \(folder.path)/none/outbox.db: open: ")
+        _ = try agent.stop()
+    }
 }
