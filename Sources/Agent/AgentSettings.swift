@@ -175,6 +175,8 @@ private struct AgentDecoder {
             let check = CommandTopicCheck(topics: commands.topics, diagnostics: diagnostics)
             check.check(records, recordReader, sensors, commandReader)
         }
+        if AgentSettings.usesDisk(outbox, sensors) { warn(place, outbox.path, "outbox.path") }
+        warn(commandReader, commands.path, "commands.path")
         let heartbeat = root.mapping("heartbeat").flatMap { HeartbeatSettings.decode($0) }
         let stopWithin = root.interval("stop_within", in: .milliseconds(100)...Interval.seconds(3_600))
         let level = root.mapping("log").map { decodeLevel($0) } ?? .info
@@ -200,6 +202,22 @@ private struct AgentDecoder {
         kafka.leaveOutSASLPlugins()
         kafka.tryClients(
             name: joined("kedge-", node), delivery: delivery, mark: root.mark(of: "kafka"), diagnostics: diagnostics)
+    }
+
+    /// Warns of a file that cannot be made here. That is no mistake: the configuration may be for another machine, and an agent
+    /// whose disk is not there yet goes on from memory and tries again.
+    private func warn(_ reader: Reader?, _ path: String?, _ setting: StaticString) {
+        guard triesClients, let reader, let path, reader.has("path") else { return }
+        if isFolder(path) == true {
+            diagnostics.warn(reader.mark(of: "path"), joined(String(setting), ": ", path, " is a folder here"))
+        }
+        let bytes = Array(path.utf8)
+        let end = bytes.lastIndex(of: UInt8(ascii: "/"))
+        let folder = end.map { $0 == 0 ? "/" : String(decoding: bytes[..<$0], as: UTF8.self) } ?? "."
+        if isFolder(folder) == false {
+            diagnostics.warn(
+                reader.mark(of: "path"), joined(String(setting), ": there is no folder ", folder, " here"))
+        }
     }
 
     /// Where the outbox's file is when the configuration does not say.

@@ -11,6 +11,8 @@ public final class Diagnostics {
     public let file: String
     /// In the file's order; at one place, in the order in which they were reported.
     public private(set) var problems: [Problem] = []
+    /// What may well be right, such as on another machine; not among `problems`.
+    public private(set) var warnings: [Problem] = []
     /// How many problems were found after `problems` was full.
     public private(set) var omitted = 0
     /// How many problems are kept. Whoever has more has one mistake many times.
@@ -45,12 +47,19 @@ public final class Diagnostics {
         }
     }
 
+    public func warn(_ mark: Mark, _ text: String) { warnings.append(Problem(mark: mark, text: text)) }
+
     public var isEmpty: Bool { problems.isEmpty }
 
     /// One line a problem, `file:line:column: text`, in the file's order; a last line counts what was left out.
     public var lines: [String] {
-        var lines = problems.map { "\(file):\($0.mark.line):\($0.mark.column): \($0.text)" }
+        var lines = problems.map { line($0) }
         if omitted > 0 { lines.append("\(file): and \(omitted) more") }
         return lines
+    }
+
+    /// The same for one of `problems` or `warnings`.
+    public func line(_ problem: Problem) -> String {
+        "\(file):\(problem.mark.line):\(problem.mark.column): \(problem.text)"
     }
 }

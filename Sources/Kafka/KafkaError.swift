@@ -48,12 +48,14 @@ func errorReason(_ code: Int32) -> String {
 /// Whether a record that failed with `code` is worth another attempt.
 ///
 /// What is wrong with the link, the cluster, the permissions or this client can be put right while the record
-/// waits, so these are retriable. What is wrong with the record itself stays wrong.
+/// waits, so these are retriable. What is wrong with the record itself stays wrong: the codes of brokers below are those
+/// of a Produce request that Kafka's table of errors (kafka.apache.org/protocol, "Error Codes") does not call retriable.
+/// `INVALID_MSG`, Kafka's CORRUPT_MESSAGE, is not among them: a batch that arrived damaged is sound when it is sent again.
 func errorIsRetriable(_ code: Int32) -> Bool {
     switch rd_kafka_resp_err_t(rawValue: code) {
     case RD_KAFKA_RESP_ERR__BAD_MSG, RD_KAFKA_RESP_ERR__BAD_COMPRESSION, RD_KAFKA_RESP_ERR__INVALID_ARG,
-        RD_KAFKA_RESP_ERR_INVALID_MSG, RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
-        RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION, RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
+        RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
+        RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
         RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT,
         RD_KAFKA_RESP_ERR_POLICY_VIOLATION, RD_KAFKA_RESP_ERR_INVALID_RECORD:
         false

@@ -6,7 +6,12 @@ import Storage
 extension Outbox {
     func finish(_ request: DiskRequest, _ disk: Disk) {
         disk.written = request.written
+        if request.writes || request.closes { disk.isMisplaced = request.isMisplaced }
+        if request.isRestored {
+            log.warning(joined("outbox: ", disk.path, " had been removed; what was in it has been written again"))
+        }
         if request.closes {
+            if let failure = request.failure { log.error(joined("outbox: ", failure.description)) }
             finishStopping(disk)
             return
         }
@@ -174,7 +179,10 @@ extension Outbox {
         }
         if !disk.hasSaidDown {
             disk.hasSaidDown = true
-            log.error("outbox: \(failure.description); going on from memory, the disk is tried again every 10 s")
+            log.error(
+                joined(
+                    "outbox: ", failure.isUnopenable ? "outbox.path: " : "", failure.description,
+                    "; going on from memory, the disk is tried again every 10 s"))
         }
         if disk.isStopping, records.unstored + replies.unstored == 0 || loop.time.now >= disk.stopDeadline {
             finishStopping(disk)

@@ -29,7 +29,10 @@ extension Outbox {
 
     /// Records in memory that would be lost if the process ended now.
     public var unstoredCount: Int {
-        disk == nil ? owedCount : records.unstored + replies.unstored + memory.waiting + memory.handedOver
+        guard let disk else { return owedCount }
+        // What is stored is not, after all.
+        if disk.isMisplaced { return owedCount + Int(disk.backlog.count) }
+        return records.unstored + replies.unstored + memory.waiting + memory.handedOver
     }
 
     func identity(_ origin: UInt16) -> RecordIdentity {

@@ -14,6 +14,17 @@ public func directoryEntries(_ path: String) throws(SystemError) -> [String] {
     return names.all
 }
 
+/// Whether `path` is a folder; `nil` where that cannot be seen.
+public func isFolder(_ path: String) -> Bool? {
+    let inside = path + "/."
+    do throws(SystemError) {
+        try systemCall("access", on: path) { inside.withCString { access($0, F_OK) } }
+        return true
+    } catch {
+        return error.code == ENOENT || error.code == ENOTDIR ? false : nil
+    }
+}
+
 /// What C hands its names to.
 private final class Names {
     var all: [String] = []

@@ -181,6 +181,14 @@ public final class Database {
     /// What has been written through this connection.
     public var written: WriteCounters { fileSystem.counters }
 
+    /// Whether the file has gone from its place since it was opened, or another has it: what is written then is gone with
+    /// the last process that has it open.
+    public var hasMoved: Bool {
+        var hasMoved: Int32 = 0
+        let code = sqlite3_file_control(handle, nil, SQLITE_FCNTL_HAS_MOVED, &hasMoved)
+        return code == SQLITE_OK && hasMoved != 0
+    }
+
     /// Bytes of a page.
     public func pageSize() throws(StorageError) -> Int { Int(try number("PRAGMA page_size")) }
 

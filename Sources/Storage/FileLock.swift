@@ -12,13 +12,17 @@ public final class FileLock {
     private init(_ descriptor: Descriptor) { self.descriptor = descriptor }
 
     /// Takes the lock for the file at `path`; it is held for as long as the result lives.
-    /// - Parameter setting: what in the configuration names the file, for the error, such as `outbox.path`.
+    /// - Parameters:
+    ///   - setting: what in the configuration names the file, for the error, such as `outbox.path`.
+    ///   - creating: `false` makes no `<path>.lock` where there is none, and so nobody who has it.
     /// - Returns: `nil` where there are no locks, or no such folder: the file itself will tell what is wrong.
     /// - Throws: `StorageError` with `isBusy` when another has it.
-    public static func take(_ path: String, setting: StaticString) throws(StorageError) -> FileLock? {
+    public static func take(
+        _ path: String, setting: StaticString, creating: Bool = true
+    ) throws(StorageError) -> FileLock? {
         let name = path + ".lock"
         do throws(SystemError) {
-            let descriptor = try Descriptor.open(name, flags: O_RDWR | O_CREAT)
+            let descriptor = try Descriptor.open(name, flags: creating ? O_RDWR | O_CREAT : O_RDONLY)
             try systemCall("flock", on: name) { kedge_lock(descriptor.number) }
             return FileLock(descriptor)
         } catch {

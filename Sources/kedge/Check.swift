@@ -15,7 +15,8 @@ extension Subcommand {
                 Reads CONFIG (/etc/kedge/kedge.yaml) as `kedge run` would and reports every
                 mistake in it as FILE:LINE:COLUMN: what, what was expected. Kafka properties
                 that contradict each other, an incomplete login and certificates that are not
-                there are mistakes, too. Brokers are not asked.
+                there are mistakes, too. Brokers are not asked. An outbox.path or commands.path
+                in a folder that is not there is a warning: this may be another machine.
 
                 With --hardware every sensor is measured once, each bus opened, and each
                 actuator's line, chip or PWM channel looked at (it is not driven): what does
@@ -27,7 +28,7 @@ extension Subcommand {
                 """,
             options: [
                 Options.Option(flag: "hardware", "ask every configured device, too"),
-                Options.Option(flag: "json", "print one JSON object: file, ok, problems, devices"),
+                Options.Option(flag: "json", "print one JSON object: file, ok, problems, warnings, devices"),
             ],
             operands: 0...1,
             examples: """
@@ -39,7 +40,7 @@ extension Subcommand {
 
     private static func runCheck(_ options: Options) -> ExitCode {
         let path = options.operands.first ?? defaultConfiguration
-        let report = CheckReport(path: path, asJSON: options.has("json"))
+        var report = CheckReport(path: path, asJSON: options.has("json"))
         let diagnostics = Diagnostics(file: path)
         var settings: AgentSettings?
         do throws(SystemError) {
@@ -52,6 +53,12 @@ extension Subcommand {
         guard let settings, diagnostics.isEmpty else {
             report.wrong(diagnostics)
             return .configuration
+        }
+        report.warnings = diagnostics.warnings
+        if !report.asJSON {
+            for warning in diagnostics.warnings {
+                writeLine(joined("warning: ", diagnostics.line(warning)), to: 2)
+            }
         }
         guard options.has("hardware") else {
             report.right(settings)
@@ -84,6 +91,7 @@ extension Subcommand {
 private struct CheckReport {
     let path: String
     let asJSON: Bool
+    var warnings: [Diagnostics.Problem] = []
 
     func unreadable(_ error: SystemError) {
         if asJSON {
@@ -123,18 +131,23 @@ private struct CheckReport {
     }
 
     private func writeJSON(ok: Bool, problems: [(Mark?, String)], devices: [HardwareCheck.Device] = []) {
-        var line = "{\"file\":\(quotedJSON(path)),\"ok\":\(ok),\"problems\":["
-        for (index, problem) in problems.enumerated() {
-            let place = problem.0.map { "\"line\":\($0.line),\"column\":\($0.column)," } ?? ""
-            line += "\(index == 0 ? "" : ","){\(place)\"text\":\(quotedJSON(problem.1))}"
-        }
-        line += "],\"devices\":["
+        var line = "{\"file\":\(quotedJSON(path)),\"ok\":\(ok),\"problems\":[\(list(problems))],\"warnings\":["
+        line += list(warnings.map { ($0.mark, $0.text) }) + "],\"devices\":["
         for (index, device) in devices.enumerated() {
             let error = device.error.map { ",\"error\":\(quotedJSON($0))" } ?? ""
             line +=
                 "\(index == 0 ? "" : ","){\"device\":\(quotedJSON(device.name)),\"ok\":\(device.error == nil)\(error)}"
         }
         writeLine(line + "]}", to: 1)
+    }
+
+    private func list(_ problems: [(Mark?, String)]) -> String {
+        var list = ""
+        for (index, problem) in problems.enumerated() {
+            let place = problem.0.map { "\"line\":\($0.line),\"column\":\($0.column)," } ?? ""
+            list += "\(index == 0 ? "" : ","){\(place)\"text\":\(quotedJSON(problem.1))}"
+        }
+        return list
     }
 }
 

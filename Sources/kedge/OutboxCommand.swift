@@ -13,15 +13,17 @@ extension Subcommand {
             synopsis: "[options] stat|verify|dump|recover|drop",
             description: """
                 stat     how many records wait, what the file takes and what was written to it
-                verify   read every record and the database's own structure
+                verify   read every record and the database's own structure; what cannot be read
+                         is counted, and what is behind it is read all the same
                 dump     print every record, one line each, in the order of their positions
                 recover  copy what can be read into a new file (--to), as the agent does by
                          itself when it finds the file damaged; the old one is not changed
-                drop     delete all records (--yes); they are not sent any more
+                drop     delete all records (--yes); they are not sent any more, and the next
+                         start of the agent tells consumers how many are missing
 
-                The file is that of CONFIG (--config, /etc/kedge/kedge.yaml) or --path. All of
-                it may be done while the agent runs. Exits with 1 when verify or recover found
-                damage.
+                The file is that of CONFIG (--config, /etc/kedge/kedge.yaml) or --path. All but
+                drop may be done while the agent runs, and does not hold it up. Exits with 1
+                when verify, dump or recover found damage.
                 """,
             options: [
                 Options.Option("config", "FILE", letter: "c", "the agent's configuration, which names the file"),
@@ -73,6 +75,9 @@ extension Subcommand {
             }
         } catch {
             writeLine(error.description, to: 2)
+            if error.isReadOnly || error.isUnopenable, OutboxFile.exists(path + "-wal") {
+                writeLine("it has a log: the user that the agent runs as, or root, may open it", to: 2)
+            }
             if error.isDamage { writeLine("it is damaged: kedge outbox recover, or start the agent", to: 2) }
             return .failure
         }
@@ -85,9 +90,7 @@ private struct OutboxLook {
     let path: String
     let asJSON: Bool
 
-    private func open(_ access: Database.Access = .readOnly) throws(StorageError) -> OutboxFile {
-        try OutboxFile.open(path, access: access)
-    }
+    private func open() throws(StorageError) -> OutboxFile { try OutboxFile.openToLook(path) }
 
     func stat() throws(StorageError) -> ExitCode {
         let file = try open()
@@ -121,25 +124,20 @@ private struct OutboxLook {
 
     func verify() throws(StorageError) -> ExitCode {
         let file = try open()
-        var records: Int64 = 0
-        var damaged: Int64 = 0
-        try file.read(
-            from: 0, through: Int64.max, damaged: { _ in damaged += 1 },
-            { _ in
-                records += 1
-                return true
-            })
+        let survey = try file.look { _ in }
         let problem = try file.structuralProblem()
-        let isSound = damaged == 0 && problem == nil
+        let isSound = survey.isSound && problem == nil
         if asJSON {
             writeLine(
                 joined(
                     "{\"path\":", quotedJSON(path), ",\"ok\":", isSound ? "true" : "false", ",\"records\":",
-                    decimal(records), ",\"damaged\":", decimal(damaged),
+                    decimal(survey.sound), ",\"damaged\":", decimal(survey.damaged), ",\"missing\":",
+                    decimal(survey.missing),
                     problem.map { joined(",\"problem\":", quotedJSON($0)) } ?? "", "}"), to: 1)
         } else {
-            writeLine(joined(decimal(records), " records are as they were appended"), to: 1)
-            if damaged > 0 { writeLine(joined(decimal(damaged), " records are not"), to: 2) }
+            writeLine(joined(decimal(survey.sound), " records are as they were appended"), to: 1)
+            if survey.damaged > 0 { writeLine(joined(decimal(survey.damaged), " records are not"), to: 2) }
+            if survey.missing > 0 { writeLine(joined(decimal(survey.missing), " records cannot be read"), to: 2) }
             if let problem { writeLine(joined("the database is damaged: ", problem), to: 2) }
         }
         return isSound ? .success : .failure
@@ -147,28 +145,29 @@ private struct OutboxLook {
 
     func dump() throws(StorageError) -> ExitCode {
         var isWritten = true
-        var damaged = 0
-        try open().read(
-            from: 0, through: Int64.max, damaged: { _ in damaged += 1 },
-            { record in
-                let key = String(decoding: record.key, as: UTF8.self)
-                let payload = String(decoding: record.payload, as: UTF8.self)
-                let id = joined(record.origin, "/", decimal(record.sequence))
-                if asJSON {
-                    isWritten = writeLine(
-                        joined(
-                            "{\"position\":", decimal(record.position), ",\"id\":", quotedJSON(id), ",\"topic\":",
-                            quotedJSON(record.topic), ",\"key\":", quotedJSON(key), ",\"value\":", quotedJSON(payload),
-                            "}"), to: 1)
-                } else {
-                    isWritten = writeLine(
-                        joined(decimal(record.position), " ", id, " ", record.topic, " ", key, " ", payload), to: 1)
-                }
-                // Whoever read it may have seen enough.
-                return isWritten
-            })
-        if damaged > 0 { writeLine(joined(decimal(damaged), " records cannot be read"), to: 2) }
-        return damaged == 0 && isWritten ? .success : .failure
+        var lines: [String] = []
+        // Only while nothing of the file is held: whoever reads the lines may take long.
+        func write() -> Bool {
+            // Whoever read it may have seen enough.
+            for line in lines where isWritten { isWritten = writeLine(line, to: 1) }
+            lines = []
+            return isWritten
+        }
+        let survey = try open().look(pause: write) { lines.append(line(of: $0)) }
+        _ = write()
+        let lost = survey.damaged + survey.missing
+        if lost > 0 { writeLine(joined(decimal(lost), " records cannot be read"), to: 2) }
+        return survey.isSound && isWritten ? .success : .failure
+    }
+
+    private func line(of record: StoredRecord) -> String {
+        let key = String(decoding: record.key, as: UTF8.self)
+        let payload = String(decoding: record.payload, as: UTF8.self)
+        let id = joined(record.origin, "/", decimal(record.sequence))
+        if !asJSON { return joined(decimal(record.position), " ", id, " ", record.topic, " ", key, " ", payload) }
+        return joined(
+            "{\"position\":", decimal(record.position), ",\"id\":", quotedJSON(id), ",\"topic\":",
+            quotedJSON(record.topic), ",\"key\":", quotedJSON(key), ",\"value\":", quotedJSON(payload), "}")
     }
 
     func recover(to copy: String) throws(StorageError) -> ExitCode {
@@ -196,7 +195,17 @@ private struct OutboxLook {
     }
 
     func drop() throws(StorageError) -> ExitCode {
-        let count = try open(.readWrite).dropAll()
+        let lock: FileLock?
+        do throws(StorageError) {
+            lock = try FileLock.take(path, setting: "outbox.path", creating: false)
+        } catch {
+            writeLine(
+                joined(path, ": an agent has it, and would send what it has in memory all the same: stop it first"),
+                to: 2)
+            return .failure
+        }
+        defer { withExtendedLifetime(lock) {} }
+        let count = try OutboxFile.open(path, access: .readWrite).dropAll()
         writeLine(
             asJSON ? joined("{\"dropped\":", decimal(count), "}") : joined(decimal(count), " records dropped"), to: 1)
         return .success

@@ -173,7 +173,9 @@ import Testing
         #expect(watcher.texts == (0..<20).map { "\($0)" })
     }
 
-    @Test(arguments: [(Int32(10), "MSG_SIZE_TOO_LARGE", false), (29, "TOPIC_AUTHORIZATION_FAILED", true)])
+    @Test(arguments: [
+        (Int32(10), "MSG_SIZE_TOO_LARGE", false), (29, "TOPIC_AUTHORIZATION_FAILED", true), (2, "INVALID_MSG", true),
+    ])
     func permanentErrorIsReportedByName(_ code: Int32, _ name: String, _ isRetriable: Bool) throws {
         let fixture = try Fixture(mocked: true)
         let topic = try fixture.topic("failing")

@@ -3,7 +3,7 @@ import Testing
 
 /// The outbox's file as a user meets it.
 @Suite struct OutboxTests {
-    private func configuration(_ folder: TemporaryFolder, _ servers: String, _ outbox: String = "") throws -> String {
+    func configuration(_ folder: TemporaryFolder, _ servers: String, _ outbox: String = "") throws -> String {
         try folder.file(
             "kedge.yaml",
             """
@@ -24,7 +24,7 @@ import Testing
         }
     }
 
-    private func stat(_ folder: TemporaryFolder) throws -> [String: Any] {
+    func stat(_ folder: TemporaryFolder) throws -> [String: Any] {
         let result = try KedgeProcess.run("outbox", "stat", "--json", "--path", "\(folder.path)/outbox.db")
         // There is no file yet in the agent's first moments.
         if result.code != 0 { return [:] }
@@ -88,17 +88,24 @@ import Testing
         let folder = try TemporaryFolder()
         let agent = try KedgeProcess(["run", try configuration(folder, "127.0.0.1:\(port)", ", durability: always")])
         #expect(KedgeProcess.wait(within: 30) { ((try? stat(folder))?["records"] as? Int ?? 0) > 20 })
-        // While the agent runs.
-        let drop = try KedgeProcess.run("outbox", "drop", "--yes", "--path", "\(folder.path)/outbox.db")
-        #expect(drop.code == 0)
-        #expect(drop.output.first?.hasSuffix(" records dropped") == true)
-        #expect(KedgeProcess.wait(within: 30) { ((try? stat(folder))?["records"] as? Int ?? 0) > 20 })
+        // It would send what it has in memory all the same.
+        let refused = try KedgeProcess.run("outbox", "drop", "--yes", "--path", "\(folder.path)/outbox.db")
+        #expect(refused.code == 1)
+        #expect(refused.output == [])
+        #expect(refused.errors.first?.contains("an agent has it") == true, "\(refused.errors)")
         #expect(try agent.stop() == 0)
         let left = try #require(try stat(folder)["records"] as? Int)
+        #expect(left > 20)
         let recover = try KedgeProcess.run(
             "outbox", "recover", "--path", "\(folder.path)/outbox.db", "--to", "\(folder.path)/new.db", "--json")
         #expect(recover.code == 0)
         #expect(recover.output.first?.contains("\"recovered\":\(left),") == true)
+        let drop = try KedgeProcess.run("outbox", "drop", "--yes", "--path", "\(folder.path)/outbox.db")
+        #expect(drop.code == 0)
+        #expect(drop.output == ["\(left) records dropped"])
+        let dropped = try stat(folder)
+        #expect(dropped["records"] as? Int == 0)
+        #expect(dropped["gaps"] as? Bool == true)
         let missing = try KedgeProcess.run("outbox", "stat", "--path", "\(folder.path)/none.db")
         #expect(missing.code == 1)
         #expect(missing.errors.first?.contains("No such file or directory") == true)

@@ -39,6 +39,8 @@ public final class Disk {
     var hasFailedReading = false
     /// Whether the trouble has been said.
     var hasSaidDown = false
+    /// The file is not in its place and could not be written again: what it has is lost with the process.
+    var isMisplaced = false
     /// When it was asked what it has not answered for so long that this was said.
     var silentSince: Instant?
 

@@ -52,6 +52,10 @@ final class DiskRequest {
     var state: OutboxFileState?
     var allNames: [DiskNames.Entry] = []
     var recovery: OutboxRecovery?
+    /// The file had been removed and was written again.
+    var isRestored = false
+    /// It is not in its place, and could not be written again.
+    var isMisplaced = false
     var droppedCount = 0
     var gaps: [Gap] = []
     /// The page has what was wanted.

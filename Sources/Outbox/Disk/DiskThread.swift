@@ -29,9 +29,12 @@ final class DiskThread {
     func perform(_ request: DiskRequest) {
         do throws(StorageError) {
             if request.closes {
-                close()
-                lock = nil
-                request.written = before
+                defer {
+                    close()
+                    lock = nil
+                    request.written = before
+                }
+                try restoreIfMoved(request)
                 return
             }
             let file = try openFile(request)
@@ -79,7 +82,29 @@ final class DiskThread {
         isReadOnly = false
     }
 
+    /// The file is not in its place any more. As long as it is open all of it can be had: a copy takes the place, unless
+    /// somebody else has put something there.
+    private func restoreIfMoved(_ request: DiskRequest) throws(StorageError) {
+        if file?.database.hasMoved != true { return }
+        request.isMisplaced = true
+        if OutboxFile.exists(path) {
+            throw StorageError(
+                file: path, operation: "commit", code: 1, reason: "another file has taken its place; left alone")
+        }
+        // One that went with the file keeps nobody off.
+        lock = nil
+        lock = try FileLock.take(path, setting: "outbox.path")
+        let copy = path + ".restoring"
+        try file?.copy(to: copy)
+        // Closing removes a log by its name: before there is another of that name.
+        close()
+        try OutboxFile.put(copy, at: path)
+        request.isMisplaced = false
+        request.isRestored = true
+    }
+
     private func openFile(_ request: DiskRequest) throws(StorageError) -> OutboxFile {
+        if request.writes { try restoreIfMoved(request) }
         if let file {
             if !isReadOnly || !request.writes { return file }
             close()
@@ -108,16 +133,7 @@ final class DiskThread {
                 path, maxSize: maxSize, at: request.wallTime, known: request.known, fileSystem: fileSystem,
                 written: before)
         } catch let failure {
-            // A log would have to be read, too.
-            guard failure.isReadOnly || failure.isUnopenable, OutboxFile.exists(path), !OutboxFile.exists(path + "-wal")
-            else { throw failure }
-            let file: OutboxFile
-            do throws(StorageError) {
-                file = try OutboxFile.open(
-                    path, access: .readOnly, isUnchanging: true, fileSystem: fileSystem, written: before)
-            } catch {
-                throw failure
-            }
+            let file = try OutboxFile.openUnchanging(path, after: failure, fileSystem: fileSystem, written: before)
             isReadOnly = true
             request.failure = failure
             return (file, nil)

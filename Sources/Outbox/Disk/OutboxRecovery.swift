@@ -80,6 +80,32 @@ extension OutboxFile {
         return recovery
     }
 
+    /// Copies the file, which may have lost its name, to `copy`, which is on the disk when this returns.
+    /// - Throws: errors of the copy; damage is none of those.
+    func copy(to copy: String) throws(StorageError) {
+        Self.remove(copy)
+        do throws(StorageError) {
+            let vacuum = try database.prepare("VACUUM INTO ?")
+            try vacuum.bind(1, copy)
+            try vacuum.run()
+        } catch {
+            throw error.isDamage
+                ? StorageError(file: path, operation: "copy", code: 10, reason: error.reason) : error
+        }
+        do throws(SystemError) {
+            let descriptor = try Descriptor.open(copy, flags: O_RDONLY)
+            try systemCall("fsync", on: copy) { fsync(descriptor.number) }
+        } catch {
+            throw StorageError(file: copy, operation: "fsync", code: 10, reason: error.reason)
+        }
+    }
+
+    /// Gives `copy` its place, where there is nothing but perhaps another's log.
+    static func put(_ copy: String, at path: String) throws(StorageError) {
+        remove(path)
+        try rename(copy, path)
+    }
+
     /// `<path>.damaged-20261121T094748Z`, with a number behind it where that is taken.
     private static func freeName(_ path: String, _ time: WallTime) -> String {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: TimestampFormat.maximumBytes, alignment: 1)
@@ -99,6 +125,12 @@ extension OutboxFile {
             number += 1
         }
         return free
+    }
+
+    /// Whether a log with something in it belongs to the file.
+    static func hasLog(_ path: String) -> Bool {
+        let log = path + "-wal"
+        return exists(log) && !isEmpty(log)
     }
 
     private static func isEmpty(_ path: String) -> Bool {

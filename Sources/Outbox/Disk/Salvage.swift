@@ -105,8 +105,10 @@ final class Salvage {
 
     private func open(_ path: String) -> Database? {
         var settings = Database.Settings()
-        // So that what is in the log is seen.
-        settings.access = .readWrite
+        // What is in the log is seen, and stays there: a connection that may write would move it into the file at its end.
+        settings.access = .readOnly
+        // Neither a log nor its index is made beside it, which may not be possible either.
+        settings.isUnchanging = !OutboxFile.hasLog(path)
         settings.toleratesDamage = true
         settings.fileSystem = fileSystem
         do throws(StorageError) {

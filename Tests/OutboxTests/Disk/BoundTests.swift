@@ -238,4 +238,17 @@ import Testing
         bench.pass(.seconds(5))
         #expect(bench.transport.log.count == 2)
     }
+
+    /// By hand, with `kedge outbox drop`: consumers are told of it by the next start.
+    @Test func whatIsDroppedByHandIsAGap() throws {
+        let folder = Folder()
+        let first = DiskBench(folder, room: 0) { $0.durability = .always }
+        first.append(0..<30)
+        first.stop()
+        #expect(try OutboxFile.open(first.path, access: .readWrite).dropAll() == 30)
+        let second = DiskBench(folder, boot: "b2")
+        let (numbers, gaps) = try result(second)
+        #expect(numbers == [])
+        #expect(gaps == ["k0": 6, "k1": 6, "k2": 6, "k3": 6, "k4": 6])
+    }
 }

@@ -191,6 +191,16 @@ import Testing
         #expect(gaps.allSatisfy { $0.first < $0.last })
     }
 
+    /// Whoever reads a file out may want to do so again, with other means.
+    @Test func aRecoveryLeavesTheOldFileAndItsLogAsTheyWere() throws {
+        let folder = Folder()
+        let files = try original(withLog: true)
+        for file in files { try Data(file.bytes).write(to: URL(fileURLWithPath: folder.file(file.name))) }
+        let recovery = try OutboxFile.recover(folder.file("outbox.db"), to: folder.file("copy.db"))
+        #expect(recovery.recovered == 600)
+        for file in files { #expect(folder.bytes(file.name) == file.bytes, "\(file.name)") }
+    }
+
     @Test func anothersDatabaseIsLeftAlone() throws {
         let folder = Folder()
         let other = try Database(folder.file("outbox.db"))

@@ -87,6 +87,27 @@ extension PowerCutTests {
         #expect(bench.transport.log.filter { $0 != "live" } == texts)
     }
 
+    /// For `kedge outbox`, on a card that is mounted read-only, and in another user's folder.
+    @Test func aFileIsLookedAtWhereNothingCanBeWritten() throws {
+        #expect(RecordingFileSystem.isRegistered)
+        RecordingFileSystem.steps = []
+        defer {
+            RecordingFileSystem.isReadOnly = false
+            RecordingFileSystem.failure = 0
+        }
+        let bench = DiskBench(room: 0) { $0.durability = .always }
+        bench.append(0..<10)
+        bench.stop()
+        RecordingFileSystem.isReadOnly = true
+        RecordingFileSystem.failure = SQLITE_CANTOPEN
+        var count = 0
+        let file = try OutboxFile.openToLook(bench.path, fileSystem: RecordingFileSystem.name)
+        let survey = try file.look { _ in count += 1 }
+        #expect(count == 10)
+        #expect(survey.sound == 10 && survey.isSound)
+        #expect(bench.folder.names == ["outbox.db", "outbox.db.lock"])
+    }
+
     /// A stop is no time to rest from a failure: the disk may work again, now or in a moment.
     @Test(arguments: [0, 3_000])
     func aStopAfterAFailureStores(_ milliseconds: Int64) throws {
