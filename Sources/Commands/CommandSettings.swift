@@ -44,8 +44,13 @@ public struct CommandSettings: Equatable, Sendable {
 
     /// What holds where the configuration is silent: everyone's topic, the layer's if there is one, and the node's.
     public init(names: TopicNames) {
-        let layer = names.layer.map { ["commands.\($0)"] } ?? []
-        self.init(topics: ["commands"] + layer + ["commands.\(names.node)"])
+        var topics = ["commands"]
+        // A layer may have the node's name. librdkafka refuses a subscription that names a topic twice.
+        for name in [names.layer ?? names.node, names.node] {
+            let topic = joined("commands.", name)
+            if !contains(topics, topic) { topics.append(topic) }
+        }
+        self.init(topics: topics)
     }
 
     /// What a later version will know.

@@ -99,8 +99,18 @@ extension Reader {
     /// A topic's name, with `{node}` and `{layer}` replaced.
     public func topic(_ key: StaticString, _ names: TopicNames) -> String? { field(key)?.topic(names) }
 
-    /// A list of topics' names (or one), with `{node}` and `{layer}` replaced; wrong ones are reported and left out.
+    /// A list of topics' names (or one), with `{node}` and `{layer}` replaced; wrong ones are reported and left out, as is
+    /// what stands there twice. Where the layer has the node's name, two placeholders make one topic.
     public func topics(_ key: StaticString, _ names: TopicNames) -> [String]? {
-        fields(key)?.compactMap { $0.topic(names) }
+        guard let fields = fields(key) else { return nil }
+        var topics: [String] = []
+        var written: [String] = []
+        for field in fields {
+            guard let topic = field.topic(names), let text = field.string() else { continue }
+            if contains(written, text) { field.refuse(expected: "each topic once") }
+            written.append(text)
+            if !contains(topics, topic) { topics.append(topic) }
+        }
+        return topics
     }
 }

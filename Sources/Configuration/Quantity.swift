@@ -175,6 +175,9 @@ enum Quantity {
     }
 }
 
+/// A number of bytes as people write it, such as `64KiB` or `256MB`; `nil` when it is none.
+public func byteCount(_ text: String) -> Int64? { Quantity.size(text) }
+
 extension Interval {
     /// As people write it, such as `24h`, `90s`, `500ms`.
     public var asWritten: String { Quantity.text(self) }

@@ -53,6 +53,12 @@ final class Client {
         } else {
             queue = rd_kafka_queue_get_main(handle)
         }
+        guard let queue else {
+            // Only a member of a group has a consumer's queue.
+            rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE)
+            isOpen = false
+            throw KafkaError(RD_KAFKA_RESP_ERR__INVALID_ARG, place: name.text, reason: "group.id is empty")
+        }
         rd_kafka_set_log_queue(handle, nil)
         var one: UInt64 = 1
         rd_kafka_queue_io_event_enable(queue, wake.number, &one, 8)

@@ -14,6 +14,8 @@ struct PropertyCatalog {
         let range: String
         /// The name of the property that this one is only another name of; empty where it is one itself.
         let alias: String
+        /// Whether it is a number with a fraction, as `linger.ms`.
+        let isFractional: Bool
     }
 
     let entries: [Entry]
@@ -85,7 +87,7 @@ struct PropertyCatalog {
     }
 
     /// Rows are `name | C/P | range | default | importance | description`; the rest is headings. The description of a
-    /// second name has "Alias for `first.name`" in it.
+    /// second name has "Alias for `first.name`" in it, and each ends with "*Type: integer*" or the like.
     private static func parse(_ text: UnsafeRawBufferPointer) -> [Entry] {
         var entries: [Entry] = []
         for line in text.split(separator: UInt8(ascii: "\n")) {
@@ -98,18 +100,19 @@ struct PropertyCatalog {
             entries.append(
                 Entry(
                     name: trimmed(columns[0]), producer: !isForConsumer, consumer: !isForProducer,
-                    range: trimmed(columns[2]), alias: alias(columns[3])))
+                    range: trimmed(columns[2]), alias: words(after: "Alias for `", in: columns[3]),
+                    isFractional: words(after: "*Type: ", in: columns[3]).isEqual(to: "float")))
         }
         return entries
     }
 
-    private static func alias(_ description: Slice<UnsafeRawBufferPointer>) -> String {
-        let words: StaticString = "Alias for `"
-        let length = words.utf8CodeUnitCount
+    /// What follows `start`, up to the mark that ends a name or a type; empty where they are not there.
+    private static func words(after start: StaticString, in description: Slice<UnsafeRawBufferPointer>) -> String {
+        let length = start.utf8CodeUnitCount
         var rest = description
         while rest.count > length {
-            if words.withUTF8Buffer({ rest.prefix(length).elementsEqual($0) }) {
-                let name = rest.dropFirst(length).prefix { $0 != UInt8(ascii: "`") }
+            if start.withUTF8Buffer({ rest.prefix(length).elementsEqual($0) }) {
+                let name = rest.dropFirst(length).prefix { $0 != UInt8(ascii: "`") && $0 != UInt8(ascii: "*") }
                 return String(decoding: name, as: UTF8.self)
             }
             rest = rest.dropFirst()

@@ -17,7 +17,8 @@ struct PropertyCheck {
     func pass(_ properties: [Property], for client: DefaultProperty.Client) -> [Property] {
         var passed: [Property] = []
         for written in properties where !written.isBroken {
-            if let property = translate(written), isKnown(property, to: client), isAccepted(property) {
+            guard let property = translate(written), isKnown(property, to: client) else { continue }
+            if isAccepted(property, as: written) {
                 passed.append(property)
             }
         }
@@ -89,13 +90,19 @@ struct PropertyCheck {
             let isSystemSize = property.value.isEqual(to: "-1") && property.name.hasEnding("buffer.bytes")
             return property.with(name: name.text, value: isSystemSize ? "0" : property.value)
         case .inKibibytes(let name):
-            guard let bytes = wholeNumber(property.value), bytes > 0 else {
-                diagnostics.report(
-                    property.mark, joined(property.name, ": ", property.shownValue), expected: "a number of bytes")
+            let number = PropertyNumber(catalog.find(name.text))?.inBytes
+            guard number?.allows(property.value) ?? true, let bytes = wholeNumber(property.value), bytes > 0 else {
+                refuse(property, number)
                 return nil
             }
             return property.with(name: name.text, value: decimal((bytes - 1) / 1_024 + 1))
         }
+    }
+
+    private func refuse(_ property: Property, _ number: PropertyNumber?) {
+        diagnostics.report(
+            property.mark, joined(property.name, ": ", property.shownValue),
+            expected: number?.words(property.name, property.isHidden ? "" : property.value) ?? "a number of bytes")
     }
 
     private func isKnown(_ property: Property, to client: DefaultProperty.Client) -> Bool {
@@ -113,11 +120,24 @@ struct PropertyCheck {
         }
     }
 
-    private func isAccepted(_ property: Property) -> Bool {
+    /// - Parameter written: the same by the name that stands in the configuration.
+    private func isAccepted(_ property: Property, as written: Property) -> Bool {
         if property.namesBrokers, let problem = BrokerList.problem(of: property.value) {
             diagnostics.report(
                 property.mark, joined(property.name, ": ", problem.words(isHidden: property.isHidden)),
                 expected: BrokerList.expected)
+            return false
+        }
+        if property.name.isEqual(to: "group.id"), property.value.utf8.isEmpty {
+            // librdkafka takes it, and makes a consumer without a group of it, which cannot even be asked for messages.
+            diagnostics.report(
+                property.mark, "group.id is empty", expected: "a name; without group.id kedge chooses one")
+            return false
+        }
+        let entry = catalog.find(property.name)
+        let number = PropertyNumber(entry)
+        if let number, !number.allows(property.value) {
+            refuse(written, number)
             return false
         }
         switch scratch.set(property.name, property.value) {
@@ -126,8 +146,10 @@ struct PropertyCheck {
             let hint = catalog.nearest(to: property.name).map { joined(", did you mean ", $0, "?") } ?? ""
             diagnostics.report(property.mark, joined(property.name, " is no property of librdkafka", hint))
         case .refused(let text):
-            let range = catalog.find(property.name)?.range ?? ""
-            if !range.isEmpty {
+            let range = entry?.range ?? ""
+            if let number {
+                refuse(written, number)
+            } else if !range.isEmpty {
                 diagnostics.report(property.mark, joined(property.name, ": ", property.shownValue), expected: range)
             } else if property.isHidden {
                 // librdkafka's text may quote the value.

@@ -42,6 +42,16 @@ extension Subcommand {
     }
 
     private static func runOutbox(_ options: Options) -> ExitCode {
+        let action = options.operands[0]
+        let isRecovery = action.isEqual(to: "recover")
+        let isDrop = action.isEqual(to: "drop")
+        guard isRecovery || isDrop || contains(["stat", "verify", "dump"], action) else {
+            return Subcommand.outbox.wrongUsage(joined("no such action: ", action))
+        }
+        if isRecovery, options.value("to") == nil { return Subcommand.outbox.wrongUsage("recover needs --to FILE") }
+        if isDrop, !options.has("yes") {
+            return Subcommand.outbox.wrongUsage("drop deletes every record that waits; say so with --yes")
+        }
         var found = options.value("path")
         if found == nil {
             guard let settings = loadConfiguration(options.value("config") ?? defaultConfiguration) else {
@@ -55,24 +65,12 @@ extension Subcommand {
             found = settings.outbox.path
         }
         guard let path = found else { return .configuration }
-        let action = options.operands[0]
         let look = OutboxLook(path: path, asJSON: options.has("json"))
         do throws(StorageError) {
             if action.isEqual(to: "stat") { return try look.stat() }
             if action.isEqual(to: "verify") { return try look.verify() }
-            if action.isEqual(to: "dump") { return try look.dump() }
-            if action.isEqual(to: "recover") {
-                guard let copy = options.value("to") else {
-                    return Subcommand.outbox.wrongUsage("recover needs --to FILE")
-                }
-                return try look.recover(to: copy)
-            }
-            if action.isEqual(to: "drop") {
-                guard options.has("yes") else {
-                    return Subcommand.outbox.wrongUsage("drop deletes every record that waits; say so with --yes")
-                }
-                return try look.drop()
-            }
+            if isRecovery { return try look.recover(to: options.value("to") ?? "") }
+            return try isDrop ? look.drop() : look.dump()
         } catch {
             writeLine(error.description, to: 2)
             if error.isReadOnly || error.isUnopenable, OutboxFile.exists(path + "-wal") {
@@ -81,7 +79,6 @@ extension Subcommand {
             if error.isDamage { writeLine("it is damaged: kedge outbox recover, or start the agent", to: 2) }
             return .failure
         }
-        return Subcommand.outbox.wrongUsage(joined("no such action: ", action))
     }
 }
 

@@ -15,6 +15,16 @@ enum ExitCode: Int32 {
     /// Another agent has this node's name. (EX_PROTOCOL; a restart would only shut out the other.)
     case fenced = 76
     case configuration = 78
+
+    /// The same, unless what was to be printed could not be: whoever wanted it on a full disk has not got it. Whoever closed
+    /// the pipe (`| head`) has.
+    var afterOutput: ExitCode {
+        let code = kedge_output_error()
+        if code == 0 || code == EPIPE { return self }
+        let error = SystemError(call: "write", code: code, subject: "standard output")
+        writeLine(joined("kedge: ", error.description), to: 2)
+        return .failure
+    }
 }
 
 /// One of the things that the binary does.

@@ -50,18 +50,21 @@ extension Subcommand {
                 let asJSON = options.has("json")
                 let output = LineWriter()
                 var isReady = false
+                var isWritten = true
                 watcher.onReady = {
                     isReady = true
                     log.info("watching \(topic)")
                 }
                 watcher.onMessage = { message in
-                    guard seen < count else { return }
+                    guard seen < count, isWritten else { return }
+                    isWritten = asJSON ? output.write(describing: message) : output.write(message.payload)
                     seen += 1
-                    let isWritten = asJSON ? output.write(describing: message) : output.write(message.payload)
                     if seen == count || !isWritten { loop.stop() }
                 }
                 loop.runUntilStopped(after: limit, log: log)
                 watcher.close()
+                // Whoever read it may have seen enough.
+                if !isWritten { return .success }
                 // Without a broker or a topic there was nothing to watch.
                 return isReady && (options.value("count") == nil || seen == count) ? .success : .unavailable
             } catch {

@@ -1,3 +1,3 @@
 import CShim
 
-exit(Subcommand.dispatch(processArguments()).rawValue)
+exit(Subcommand.dispatch(processArguments()).afterOutput.rawValue)

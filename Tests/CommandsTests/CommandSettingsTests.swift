@@ -25,6 +25,12 @@ import Testing
         #expect(!settings.isExplicit)
     }
 
+    /// librdkafka refuses a subscription that names a topic twice: no command ever arrived.
+    @Test func aLayerMayHaveTheNodesName() {
+        let settings = CommandSettings(names: TopicNames(node: "greenhouse", layer: "greenhouse"))
+        #expect(settings.topics == ["commands", "commands.greenhouse"])
+    }
+
     @Test func allKeys() {
         let (settings, problems) = decode([
             "topics": ["c", "c.{node}", "{layer}.c"], "replies": "r.{node}", "max_age": "5s", "max_size": "1KiB",

@@ -53,6 +53,20 @@ import Testing
         #expect(lines.first?.hasPrefix("kedge.yaml:2:10: t[1] is \"\(pattern)\", \(problem)") == true, "\(lines)")
     }
 
+    @Test func whatStandsThereTwiceIsReportedAtItsPlace() {
+        let (value, lines) = Source("t: [ a, 'c.{node}', a ]\n").read { $0.topics("t", names) }
+        #expect(value == ["a", "c.pi-01"])
+        #expect(lines == ["kedge.yaml:1:21: t[2] is \"a\", expected each topic once"])
+    }
+
+    @Test func twoPlaceholdersMayMakeOneTopic() {
+        let (value, lines) = Source("t: [ c, 'c.{layer}', 'c.{node}' ]\n").read {
+            $0.topics("t", TopicNames(node: "shed", layer: "shed"))
+        }
+        #expect(value == ["c", "c.shed"])
+        #expect(lines == [])
+    }
+
     @Test func expansionMayBeTooLong() {
         let long = TopicNames(node: String(repeating: "n", count: 128), layer: nil)
         let (value, lines) = Source("t: '{node}{node}'\nu: c.{layer}\n").read {

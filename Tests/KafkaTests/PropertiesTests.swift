@@ -71,12 +71,72 @@ import Testing
             ])
         #expect(
             lines == [
-                "kedge.yaml:20:1: linger.ms: \"soon\", expected 0 .. 900000",
-                "kedge.yaml:20:2: batch.size: \"-1\", expected 1 .. 2147483647",
+                "kedge.yaml:20:1: linger.ms: \"soon\", expected a number from 0 to 900000 (ms)",
+                "kedge.yaml:20:2: batch.size: \"-1\", expected a whole number from 1 to 2147483647 (bytes)",
                 "kedge.yaml:20:3: compression.type: \"rar\", expected none, gzip, snappy, lz4, zstd",
                 "kedge.yaml:20:4: enable.idempotence: \"maybe\", expected true, false",
             ])
         #expect(settings.producer.map(\.name) == ["bootstrap.servers"])
+    }
+
+    /// librdkafka itself takes each of them, for another number than the one that was written.
+    @Test(arguments: [
+        ("batch.size", "64kB", "a whole number from 1 to 2147483647 (bytes), such as 64000"),
+        ("batch.size", "99999999999", "a whole number from 1 to 2147483647 (bytes)"),
+        ("batch.size", "010", "a whole number from 1 to 2147483647 (bytes)"),
+        ("batch.size", " 5", "a whole number from 1 to 2147483647 (bytes)"),
+        ("linger.ms", "1.5s", "a number from 0 to 900000 (ms), such as 1500"),
+        ("linger.ms", "nan", "a number from 0 to 900000 (ms)"),
+        ("linger.ms", "1h", "a number from 0 to 900000 (ms)"),
+        ("retries", "1.5", "a whole number from 0 to 2147483647"),
+        ("acks", "1.5", "a whole number from -1 to 1000"),
+        ("queue.buffering.max.kbytes", "4MiB", "a whole number from 1 to 2147483647 (KiB), such as 4096"),
+        ("queue.buffering.max.kbytes", "9223372036854775807B", "a whole number from 1 to 2147483647 (KiB)"),
+        ("delivery.timeout.ms", "2m", "a whole number from 0 to 2147483647 (ms), such as 120000"),
+        // In the words and units of the name that was written.
+        ("max.request.size", "2MB", "a whole number from 1000 to 1000000000 (bytes), such as 2000000"),
+        ("buffer.memory", "32MB", "a whole number from 1 to 2199023254528 (bytes), such as 32000000"),
+        ("buffer.memory", "0", "a whole number from 1 to 2199023254528 (bytes)"),
+    ])
+    func numbersAreWholeAndWithoutUnits(name: String, value: String, expected: String) {
+        let (settings, lines) = check(producer: [name: value])
+        #expect(lines == ["kedge.yaml:20:1: \(name): \"\(value)\", expected \(expected)"])
+        #expect(settings.producer.count == 1)
+        // What was probably meant is the secret, too.
+        let (_, hidden) = check(producer: [name: value], isSecret: true)
+        #expect(hidden.count == 1 && hidden[0].contains("(not shown)") && !hidden[0].contains("such as"))
+    }
+
+    @Test(arguments: [
+        ("acks", "all"), ("acks", "-1"), ("acks", "0"), ("acks", "1"), ("request.required.acks", "ALL"),
+        ("linger.ms", "0"), ("linger.ms", "0.5"), ("linger.ms", "900000"), ("retries", "2147483647"),
+        ("batch.size", "1"), ("topic.metadata.refresh.interval.ms", "-1"), ("compression.level", "-1"),
+        ("check.crcs", "1"), ("enable.ssl.certificate.verification", "TRUE"), ("client.id", "010"),
+        ("broker.version.fallback", "0.10.0"), ("client.rack", "1a"),
+    ])
+    func numbersInTheirRangeAndTextsPass(name: String, value: String) {
+        let (settings, lines) = check(all: [name: value])
+        #expect(lines == [])
+        #expect(self.value(name, in: settings.producer + settings.consumer) == value)
+    }
+
+    /// librdkafka takes it: the consumer that it makes then is in no group, and has no queue.
+    @Test func anEmptyGroupIsRefused() {
+        let (settings, lines) = check(consumer: ["group.id": ""])
+        #expect(lines == ["kedge.yaml:30:1: group.id is empty, expected a name; without group.id kedge chooses one"])
+        #expect(settings.consumer.count == 1)
+    }
+
+    /// What no check has seen must not end the process.
+    @Test func aConsumerWithoutAGroupIsAnError() throws {
+        let fixture = try Fixture(mocked: true)
+        let error = #expect(throws: KafkaError.self) {
+            try Consumer(
+                name: "n", topics: ["commands"], properties: fixture.consumerProperties(["group.id": ""]),
+                loop: fixture.loop, log: fixture.log)
+        }
+        #expect(error?.description == "consumer: group.id is empty (_INVALID_ARG)")
+        #expect(error?.isWrongConfiguration == true)
     }
 
     @Test func oneOfTheOtherClientIsRefused() {

@@ -63,8 +63,13 @@ final class KedgeProcess {
         return [candidates.first { FileManager.default.isExecutableFile(atPath: $0) } ?? candidates[1]]
     }
 
-    /// - Parameter input: what standard input is; nothing by default.
-    init(_ arguments: [String], environment: [String: String] = [:], input: Any = FileHandle.nullDevice) throws {
+    /// - Parameters:
+    ///   - input: what standard input is; nothing by default.
+    ///   - output: where standard output goes instead of to `outputLines`.
+    init(
+        _ arguments: [String], environment: [String: String] = [:], input: Any = FileHandle.nullDevice,
+        output elsewhere: FileHandle? = nil
+    ) throws {
         name = arguments.joined(separator: " ")
         let words = Self.command + arguments
         process.executableURL = URL(fileURLWithPath: words[0])
@@ -72,10 +77,11 @@ final class KedgeProcess {
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         let outputPipe = Pipe()
         let errorPipe = Pipe()
-        process.standardOutput = outputPipe
+        process.standardOutput = elsewhere ?? outputPipe
         process.standardError = errorPipe
         process.standardInput = input
         try process.run()
+        if elsewhere != nil { outputPipe.fileHandleForWriting.closeFile() }
         output.collect(from: outputPipe.fileHandleForReading)
         errors.collect(from: errorPipe.fileHandleForReading)
     }

@@ -50,6 +50,14 @@ import Testing
         #expect(!process.errorLines.isEmpty)
     }
 
+    /// It asked for the configuration first, which need not be there.
+    @Test(arguments: ["fly", "recover", "drop"])
+    func theActionOnTheOutboxIsLookedAtBeforeItsFile(action: String) throws {
+        let result = try KedgeProcess.run("outbox", action, "--config", "/absent/kedge.yaml")
+        #expect(result.code == 64)
+        #expect(result.errors.contains { $0.contains("stat|verify|dump|recover|drop") })
+    }
+
     @Test func aWrongConfigurationEndsWith78AndNamesEveryPlace() throws {
         let folder = try TemporaryFolder()
         let file = try folder.file(
@@ -95,6 +103,11 @@ import Testing
             "3:3: kafka: sasl.username and sasl.password must be set"
         ),
         ("max.poll.interval.ms: 1", "5:27: max.poll.interval.ms: \"1\": "),
+        ("group.id: ''", "5:15: group.id is empty"),
+        (
+            "session.timeout.ms: 5s",
+            "5:25: session.timeout.ms: \"5s\", expected a whole number from 1 to 3600000 (ms), such as 5000"
+        ),
         (
             "linger.ms: 5, queue.buffering.max.ms: 6",
             "6:29: queue.buffering.max.ms is the same property as linger.ms at line 5"

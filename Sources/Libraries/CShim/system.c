@@ -106,12 +106,17 @@ int kedge_thread_start(const char *name, size_t stack, void (*entry)(void *), vo
     return failed;
 }
 
+static int output_error;
+
+int kedge_output_error(void) { return output_error; }
+
 int kedge_write_all(int descriptor, const void *bytes, size_t count) {
     const char *next = bytes;
     while (count > 0) {
         ssize_t written = write(descriptor, next, count);
         if (written < 0) {
             if (errno == EINTR) continue;
+            if (descriptor == STDOUT_FILENO) output_error = errno;
             return -1;
         }
         next += written;

@@ -50,6 +50,9 @@ int kedge_thread_start(const char *name, size_t stack, void (*entry)(void *), vo
 /// Writes all of `bytes` to `descriptor`; stops at the first error. Returns 0 or -1.
 int kedge_write_all(int descriptor, const void *bytes, size_t count);
 
+/// The errno of the last kedge_write_all to standard output that failed; 0 when none did.
+int kedge_output_error(void);
+
 /// The process's argument at `index` (0 is its name), or NULL past the last.
 /// Embedded Swift has no CommandLine.
 const char *kedge_argument(int index);
