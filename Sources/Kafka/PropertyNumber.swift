@@ -10,9 +10,11 @@ struct PropertyNumber {
     /// - Returns: `nil` for a property that is no number.
     init?(_ entry: PropertyCatalog.Entry?) {
         guard let entry else { return nil }
-        let words = entry.range.utf8.split(separator: 32)
-        guard words.count == 3, let least = wholeNumber(Self.text(words[0])),
-            let most = wholeNumber(Self.text(words[2])),
+        // Such as `0 .. 900000`.
+        let bytes = Array(entry.range.utf8)
+        guard let dots = bytes.firstIndex(of: UInt8(ascii: ".")), dots > 1, dots + 3 < bytes.count,
+            let least = wholeNumber(String(decoding: bytes[0..<(dots - 1)], as: UTF8.self)),
+            let most = wholeNumber(String(decoding: bytes[(dots + 3)..<bytes.count], as: UTF8.self)),
             least <= most, least.magnitude < 1 << 48, most.magnitude < 1 << 48
         else { return nil }
         range = least...most
@@ -23,8 +25,6 @@ struct PropertyNumber {
         self.range = range
         isFractional = false
     }
-
-    private static func text(_ word: Substring.UTF8View) -> String { String(decoding: word, as: UTF8.self) }
 
     /// The same counted in bytes, of what counts KiB and is rounded up.
     var inBytes: PropertyNumber { PropertyNumber((range.lowerBound - 1) * 1_024 + 1...range.upperBound * 1_024) }
