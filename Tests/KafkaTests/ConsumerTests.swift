@@ -122,6 +122,8 @@ import Testing
         #expect(group.waited.last == false)
         fixture.mock?.set(isUp: false)
         #expect(try fixture.wait { group.consumer.isConnected == false })
+        // What is sent is there before the consumer reads on: NOT_LEADER_OR_FOLLOWER, half a second each.
+        fixture.mock?.answer(.fetch, with: Array(repeating: 6, count: 10))
         fixture.mock?.set(isUp: true)
         try send(["meanwhile"], to: topic, fixture)
         #expect(try fixture.wait { group.received.count == count + 1 })
