@@ -92,6 +92,28 @@ public final class SystemTime: TimeSource {
     public private(set) var isSynchronised = true
     public func setSynchronised(_ isSynchronised: Bool) { self.isSynchronised = isSynchronised }
 
+    public func wallTime(at instant: Instant) -> WallTime {
+        Self.wallTime(at: instant, monotonic: { Self.read(CLOCK_MONOTONIC) }, wall: { Self.read(CLOCK_REALTIME) })
+    }
+
+    /// A thread that is held up between the looks at the two clocks would take that time for a difference between them. So the
+    /// monotonic one is looked at before and after, and where that took long the shortest of a few attempts counts.
+    @inline(__always)
+    static func wallTime(at instant: Instant, monotonic: () -> Int64, wall: () -> Int64) -> WallTime {
+        var shortest = Int64.max
+        var found: Int64 = 0
+        for _ in 0..<4 where shortest > longestLook {
+            let before = monotonic()
+            let time = wall()
+            let span = monotonic() - before
+            if span < shortest { (shortest, found) = (span, time - before - span / 2) }
+        }
+        return WallTime(nanoseconds: instant.nanoseconds &+ found)
+    }
+
+    /// In nanoseconds: many times what both looks take on a slow board.
+    private static var longestLook: Int64 { 20_000 }
+
     private static func read(_ clock: Int32) -> Int64 {
         var time = timespec()
         // Cannot fail: both clocks exist on every Linux and the pointer is ours.
