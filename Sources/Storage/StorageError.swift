@@ -31,6 +31,8 @@ public struct StorageError: Error, Equatable, Sendable {
     }
     /// The device, the quota or `max_page_count` is full.
     public var isFull: Bool { primaryCode == SQLITE_FULL }
+    /// The code of a file in which there is no database yet (SQLITE_EMPTY, which SQLite itself does not use).
+    public static var nothing: Int32 { SQLITE_EMPTY }
     /// The file or its file system does not let us write.
     public var isReadOnly: Bool { primaryCode == SQLITE_READONLY }
     /// The file cannot be opened, or not all that belongs to it: made, where a file system lets nobody write.

@@ -76,6 +76,8 @@ extension Subcommand {
             if error.isReadOnly || error.isUnopenable, OutboxFile.exists(path + "-wal") {
                 writeLine("it has a log: the user that the agent runs as, or root, may open it", to: 2)
             }
+            // Nothing was lost, and nothing can be shown.
+            if error.code == StorageError.nothing { return .success }
             if error.isDamage { writeLine("it is damaged: kedge outbox recover, or start the agent", to: 2) }
             return .failure
         }

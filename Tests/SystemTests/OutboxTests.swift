@@ -110,4 +110,15 @@ import Testing
         #expect(missing.code == 1)
         #expect(missing.errors.first?.contains("No such file or directory") == true)
     }
+
+    /// As a kill leaves it that came while the file was being made.
+    @Test(arguments: ["stat", "verify", "dump"])
+    func aFileThatWasNeverFinishedHasNothingInIt(_ action: String) throws {
+        let folder = try TemporaryFolder()
+        let path = try folder.file("outbox.db", "")
+        let look = try KedgeProcess.run("outbox", action, "--path", path)
+        #expect(look.code == 0)
+        #expect(look.output.isEmpty)
+        #expect(look.errors == ["\(path): open: nothing is in it yet: the agent ended while it made it (SQLite 16)"])
+    }
 }

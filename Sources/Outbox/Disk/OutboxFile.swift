@@ -105,7 +105,9 @@ public final class OutboxFile {
             try make(database)
         } else if isEmpty, version == 0 {
             // Cut off while it was being made: as good as no file.
-            throw StorageError(file: path, operation: "open", code: 26, reason: "an outbox without tables")
+            throw StorageError(
+                file: path, operation: "open", code: StorageError.nothing,
+                reason: "nothing is in it yet: the agent ended while it made it")
         } else if try database.number(
             "SELECT count(*) FROM sqlite_schema WHERE name IN('state','names','records','gaps')") == 4,
             owner != applicationID
