@@ -144,11 +144,8 @@ public final class Consumer {
 
     private func isPositioned(_ place: MessagePlace) -> Bool { positioned.contains { $0.isBeside(place) } }
 
-    /// Whether a message may have waited in its partition for any time: the partition's end was not reached yet.
-    public func isBacklog(_ message: Message) -> Bool {
-        let place = message.place
-        return !ended.contains { $0.isBeside(place) }
-    }
+    /// Whether what is received from the partition of `place` may have waited there for any time: its end was not reached yet.
+    public func isBacklog(at place: MessagePlace) -> Bool { !ended.contains { $0.isBeside(place) } }
 
     private func settle(_ place: MessagePlace) {
         positioned.append(place)
