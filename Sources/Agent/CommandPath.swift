@@ -121,7 +121,8 @@ final class CommandPath {
             processor.handle(
                 payload: message.payload, signature: message.header(Keyring.header), topic: message.topic,
                 partition: message.partition, offset: message.offset,
-                timestampMilliseconds: message.timestamp?.milliseconds, isBacklog: consumer.isBacklog(at: message.place))
+                timestampMilliseconds: message.timestamp?.milliseconds, isBacklog: consumer.isBacklog(at: message.place)
+            )
         }
         consumer.onReady = { [unowned(unsafe) self] place in
             if contains(receiving, place.topic) { return }

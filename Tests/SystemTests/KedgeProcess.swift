@@ -123,6 +123,19 @@ final class KedgeProcess {
                 + "output \(outputLines.suffix(20)), errors \(errorLines.suffix(20))")
     }
 
+    /// Waits until SIGSTOP has arrived: signals take their time.
+    func waitUntilStopped() throws {
+        let path = "/proc/\(process.processIdentifier)/stat"
+        let deadline = Date() + 20
+        while Date() < deadline {
+            let stat = String(
+                decoding: FileHandle(forReadingAtPath: path)?.readDataToEndOfFile() ?? Data(), as: UTF8.self)
+            if stat.contains(") T ") { return }
+            usleep(1_000)
+        }
+        throw Failure(description: "\(name) does not stop")
+    }
+
     func signal(_ number: Int32) { kill(process.processIdentifier, number) }
 
     /// Waits for the end and for the last line.

@@ -161,6 +161,7 @@ private func answers(_ result: (code: Int32, output: [String], errors: [String])
         #expect(try give("g1").hasSuffix(": the command is on commands, nobody has answered"))
         // One that has it, and does not answer.
         broker.signal(SIGSTOP)
+        try broker.waitUntilStopped()
         let doubtful = try give("g2")
         #expect(doubtful.contains(": no broker has acknowledged the command; it may yet be carried out"), "\(doubtful)")
         broker.signal(SIGKILL)
